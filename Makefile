@@ -1,0 +1,41 @@
+# Two commands do all the set-up: `make demo` (the main job) and `make test`.
+# Both need Python 3.11+ and make, and build .venv from the exact versions in constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+.PHONY: demo test test-slow check env bench web docs clean
+
+demo: env
+	$(BIN)/tomos demo -o demo
+
+test: env
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-slow: env
+	$(BIN)/python -m pytest -m slow
+
+check: env
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -x -q -n 2 -m 'fast and not slow'
+
+bench: env
+	$(BIN)/tomos bench
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt web/build_hook.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Tomos needs Python 3.11 or newer; this is `$(PYTHON) --version`. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip==26.0
+	PIP_CONSTRAINT= $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	@touch $(STAMP)
+
+docs: env
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf .venv demo build dist web/node_modules src/tomos/serve/static

@@ -1,0 +1,47 @@
+"""Progress on stderr, one result on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+
+class Terminal:
+    """`tomos.types.Progress` for a person: one line that is redrawn, or plain lines in a log file."""
+
+    def __init__(self) -> None:
+        self._tty = sys.stderr.isatty()
+        self._started = time.monotonic()
+        self._drawn = 0.0
+        self._first = (0.0, 0)
+
+    def say(self, text: str) -> None:
+        print(f"\r\033[K{text}" if self._tty else text, file=sys.stderr, flush=True)
+
+    def step(self, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        if done <= 1 or done < self._first[1]:
+            self._first = (now, done)
+        if now - self._drawn < (0.1 if self._tty else 10) and done < total:
+            return
+        self._drawn = now
+        line = f"  {done}/{total} {note}{self._left(now, done, total)}"
+        print(f"\r\033[K{line[:110]}" if self._tty else line, end="" if self._tty else "\n",
+              file=sys.stderr, flush=True)  # fmt: skip
+        if self._tty and done >= total:
+            print(file=sys.stderr)
+
+    def _left(self, now: float, done: int, total: int) -> str:
+        since, start = self._first
+        if done <= start or done >= total:
+            return ""
+        seconds = (now - since) / (done - start) * (total - done)
+        return f"  {seconds // 60:.0f}:{seconds % 60:02.0f} left"
+
+
+def print_json(value: Any) -> None:
+    """The one machine-readable object on stdout."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False)
+    print()

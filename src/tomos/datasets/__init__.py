@@ -1,0 +1,1 @@
+"""from archive or folder to cases: import, check, split by patient, annotate, sample, load"""

@@ -1,0 +1,1 @@
+"""why: class activation, gradients, occlusion, attention, similar cases, uncertainty; every map is an `Image` on the patient's own grid"""

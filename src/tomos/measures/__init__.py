@@ -1,0 +1,1 @@
+"""metrics in numpy; `measures/losses/` in torch; statistics: intervals, paired tests, calibration"""

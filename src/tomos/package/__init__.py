@@ -1,0 +1,1 @@
+"""the only reader and writer of `model.tomos`: manifest, checks, limits. zip + numpy"""

@@ -1,0 +1,107 @@
+"""What a plan says: every choice that training carries out, and why."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tomos.config import Settings
+
+
+class DatasetPart(Settings):
+    """Which data the plan was made for. `checksum` is that of the cases learned from."""
+
+    name: str
+    checksum: str
+    n_train: int
+    n_val: int
+    n_patients: int
+
+
+class ModelPart(Settings):
+    """`name` as in `tomos models`; `options` go to its function; `weights` is a file to start from.
+
+    `freeze` holds name prefixes of parameters that are not trained.
+    """
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    weights: str = ""
+    freeze: tuple[str, ...] = ()
+
+
+class TrainPart(Settings):
+    """The loop's settings. Learning rates are those at the end of warm-up; `epochs` may be part.
+
+    members          networks trained one after another, packed together as an ensemble
+    accumulate       batches summed before a step
+    ema              decay of the weight average that is kept, 0 = off
+    patience         epochs without a better validation score before stopping, 0 = never
+    layer_decay      factor on the learning rate from one stage of the net to the one below it
+    """
+
+    loss: str = "cross_entropy"
+    loss_options: dict[str, Any] = Field(default_factory=dict)
+    class_weights: tuple[float, ...] = ()
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    mixup: float = Field(0.0, ge=0)
+    optimiser: str = "adamw"
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    schedule: Literal["constant", "cosine", "one_cycle", "step", "plateau"] = "cosine"
+    warmup: float = Field(0.05, ge=0, le=0.5)
+    epochs: int = Field(20, ge=1)
+    batch: int = Field(64, ge=1)
+    accumulate: int = Field(1, ge=1)
+    balance: Literal["none", "sampler", "weights"] = "none"
+    ema: float = Field(0.0, ge=0, lt=1)
+    clip: float = Field(0.0, ge=0)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    threads: int = Field(0, ge=0)
+    patience: int = Field(0, ge=0)
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    members: int = Field(1, ge=1, le=16)
+    seed: int = Field(0, ge=0)
+
+
+class PredictPart(Settings):
+    """`views`: pictures of one image whose logits are averaged: "identity", "flip_x", ..."""
+
+    views: tuple[str, ...] = ("identity",)
+
+
+class BudgetPart(Settings):
+    """What was asked for, and what `plan` measured and foresees on `machine`."""
+
+    minutes: float = Field(gt=0)
+    seconds_per_step: float = Field(0.0, ge=0)
+    predicted_seconds: float = Field(0.0, ge=0)
+    predicted_memory_mb: float = Field(0.0, ge=0)
+    machine: str = ""
+    device: str = "cpu"
+
+
+class Plan(Settings):
+    """`plan.toml`. `prepare` and `augment` are lists of steps, each a table with its `step` name."""
+
+    schema_number: Literal[1] = Field(1, alias="schema")
+    task: Literal["classify"] = "classify"
+    target: str = "label"
+    kind: Literal["class", "multilabel", "ordinal"] = "class"
+    classes: tuple[str, ...]
+    channels: int = Field(1, ge=1)
+    size: tuple[int, ...]
+    recipe: str = "auto"
+    dataset: DatasetPart
+    fingerprint: dict[str, Any] = Field(default_factory=dict)
+    prepare: tuple[dict[str, Any], ...]
+    augment: tuple[dict[str, Any], ...] = ()
+    model: ModelPart
+    train: TrainPart = TrainPart()
+    predict: PredictPart = PredictPart()
+    budget: BudgetPart
+    reasons: dict[str, str] = Field(default_factory=dict)

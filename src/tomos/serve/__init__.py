@@ -1,0 +1,1 @@
+"""`model.tomos` -> HTTP, DICOMweb, DIMSE node and worker; serves the viewer"""

@@ -1,0 +1,1 @@
+"""the loop, optimisers, checkpoints, devices and ranks"""

@@ -1,0 +1,1 @@
+"""Image -> Image. `prepare/` is deterministic and numpy; `augment/` is random, batched, torch."""

@@ -1,0 +1,1 @@
+"""Random augmentation in batches, in torch."""

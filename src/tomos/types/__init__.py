@@ -1,0 +1,45 @@
+"""The nouns. numpy only."""
+
+from tomos.types.case import Case
+from tomos.types.errors import (
+    DatasetError,
+    EnvelopeError,
+    FormatError,
+    GeometryError,
+    LeakError,
+    LimitError,
+    MissingExtra,
+    PackageError,
+    PlanError,
+    SettingsError,
+    StorageError,
+    TomosError,
+    TrainingError,
+)
+from tomos.types.image import Image, Origin, Window
+from tomos.types.prediction import Answer, Prediction
+from tomos.types.progress import Progress, Silent
+
+__all__ = [
+    "Answer",
+    "Case",
+    "DatasetError",
+    "EnvelopeError",
+    "FormatError",
+    "GeometryError",
+    "Image",
+    "LeakError",
+    "LimitError",
+    "MissingExtra",
+    "Origin",
+    "PackageError",
+    "PlanError",
+    "Prediction",
+    "Progress",
+    "SettingsError",
+    "Silent",
+    "StorageError",
+    "TomosError",
+    "TrainingError",
+    "Window",
+]

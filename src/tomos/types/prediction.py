@@ -1,0 +1,61 @@
+"""What a model says of one input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from tomos.types.image import Image
+
+Verdict = Literal["finding", "no finding", "refer"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """One target's answer.
+
+    scores       class -> calibrated probability, classes in the model's order
+    label        the class at the operating point
+    maps         heat maps by method, each an Image (1, Y, X) on the input's own grid, 0..1
+    """
+
+    scores: Mapping[str, float]
+    label: str
+    maps: Mapping[str, Image] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """Everything said of one input; `error` stands instead of targets when it could not be read.
+
+    verdict  "finding" | "no finding" | "refer" (a reader must look), with the `reason`
+    features (F,) float32 the network's own description of the image, None when it has none
+    """
+
+    input: str
+    targets: Mapping[str, Answer] = field(default_factory=dict)
+    verdict: Verdict = "refer"
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+    features: np.ndarray | None = None
+
+    def to_json(self) -> dict:
+        """The entry of `tomos predict --json`."""
+        if self.error:
+            return {"input": self.input, "error": self.error}
+        return {
+            "input": self.input,
+            "targets": {
+                name: {"scores": dict(answer.scores), "label": answer.label}
+                for name, answer in self.targets.items()
+            },
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "warnings": list(self.warnings),
+            "files": dict(self.files),
+        }
