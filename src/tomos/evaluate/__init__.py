@@ -1,1 +1,1 @@
-"""dataset + model -> figures with intervals, subgroups, calibration, failures; the HTML report"""
+"""Dataset + model -> figures with intervals, subgroups, calibration, failures; the HTML report"""

@@ -1,1 +1,1 @@
-"""metrics in numpy; `measures/losses/` in torch; statistics: intervals, paired tests, calibration"""
+"""Metrics in numpy; `measures/losses/` in torch; statistics: intervals, paired tests, calibration"""

@@ -1,1 +1,3 @@
-"""what is predicted: target, decode, score, draw, and the *name* of its loss. One file per task: classify, segment, detect, generate"""
+"""What is predicted: target, decode, score, draw, and the *name* of its loss. One file per task:
+classify, segment, detect, generate
+"""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """What a workflow calls while it runs; the command line draws it, tests and servers ignore it."""
+    """What a workflow calls while it runs; the command line draws it, tests ignore it."""
 
     def say(self, text: str) -> None:
         """A sentence worth keeping on the screen."""
