@@ -1,4 +1,68 @@
-"""Tensor -> tensor, one architecture per file, read top to bottom; `timm:` and `monai:` names
-resolve to those libraries; `models.to_onnx(net, example)` is the only exporter of the base
-graph
+"""Tensor -> tensor, one architecture per file, read top to bottom.
+
+An architecture is a file of this folder whose name does not begin with "_". It holds
+
+    Options(Settings)        what may be chosen, with defaults; the plan's `model.options`
+    NAME(channels, classes, **options) -> Net     one function per variant: the names of `names()`
+    VARIANTS                 those functions
+    tiny(channels, classes) -> Net                small enough for the contract tests
+
+Names beginning with `timm:` or `monai:` resolve to those libraries.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tomos import config
+from tomos.config.plugins import did_you_mean
+from tomos.models._net import Net
+from tomos.models._onnx import OPSET, to_onnx
+from tomos.types import SettingsError
+
+__all__ = ["OPSET", "Net", "architectures", "build", "names", "to_onnx"]
+
+ELSEWHERE = ("timm:", "monai:")
+
+
+def names() -> list[str]:
+    """Every network that `build` knows of itself, by file and then from small to large."""
+    return [variant.__name__ for _, variant in _variants()]
+
+
+def architectures() -> list[str]:
+    """The files of this folder (and of other distributions) that hold networks."""
+    return config.names("tomos.models")
+
+
+def build(name: str, channels: int, classes: int, **options: Any) -> Net:
+    """The network `name` for pictures of `channels` channels, with `classes` logits.
+
+    Weights are drawn from torch's global generator: the same `torch.manual_seed` before it gives
+    the same weights. Raises SettingsError for an unknown name (with the nearest ones), an unknown
+    or ill-typed option; MissingExtra when `timm:` or `monai:` cannot be imported.
+    """
+    if channels < 1 or classes < 1:
+        raise SettingsError(
+            f"model {name!r}: expected at least 1 channel and 1 class, "
+            f"got {channels} channels and {classes} classes"
+        )
+    if name.startswith(ELSEWHERE):
+        raise SettingsError(f"no model named {name!r}; there are: {chr(44).join(names())}")
+    net = _variant(name)(channels, classes, **options)
+    net.name, net.channels, net.classes = name, channels, classes
+    return net
+
+
+def _variant(name: str) -> Callable[..., Net]:
+    for _, variant in _variants():
+        if variant.__name__ == name:
+            return variant
+    raise SettingsError(f"no model named {name!r}{did_you_mean(name, names())}")
+
+
+def _variants() -> Iterator[tuple[str, Callable[..., Net]]]:
+    for file in architectures():
+        for variant in config.plugin("tomos.models", file).VARIANTS:
+            yield file, variant
