@@ -1,0 +1,155 @@
+"""What `model.tomos` says of itself: everything but the weights, as plain data."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from tomos.config import Settings
+
+SCHEMA = 1
+SHA256 = r"^[0-9a-f]{64}$"
+
+
+class Code(Settings):
+    """A class's meaning in a terminology: its `code` there, and the same in words."""
+
+    system: Literal["SNOMED-CT", "RadLex"]
+    code: str
+    meaning: str = ""
+
+
+class Class(Settings):
+    """One class. `finding`: whether naming it means that something was found."""
+
+    name: str
+    codes: tuple[Code, ...] = ()
+    finding: bool = True
+
+
+class InputPart(Settings):
+    """What the network takes after `prepare`: channels and size (Y, X), in pixels."""
+
+    channels: int = Field(ge=1, le=64)
+    size: tuple[int, ...] = Field(min_length=2, max_length=3)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> InputPart:
+        if not all(1 <= length <= 4096 for length in self.size):
+            raise ValueError("expected lengths from 1 to 4096 pixels")
+        return self
+
+
+class GraphPart(Settings):
+    """One ONNX graph: its member, what it gives, and its number format."""
+
+    file: str = Field(pattern=r"^graphs/[0-9]{1,2}\.onnx$")
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    outputs: tuple[str, ...] = ("logits",)
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+
+
+class OperatingPoint(Settings):
+    """Where a probability becomes a call, and how that was chosen.
+
+    thresholds  class -> lowest probability that calls it. Kind "class" with two classes: one entry,
+                for the positive class; with more the highest probability wins and none is needed
+    positive    the class whose threshold counts when there are two; "" otherwise
+    refer       half-width in probability around a threshold within which a reader must look
+    rule, split, figures  how it was chosen, on which part, and what it gave there
+    """
+
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    positive: str = ""
+    refer: float = Field(default=0.0, ge=0, lt=0.5)
+    rule: str = ""
+    split: str = ""
+    figures: dict[str, Any] = Field(default_factory=dict)
+
+
+class Example(Settings):
+    """A synthetic input, made from `seed` and never from a patient, and the answer to it.
+
+    size       (Y, X) of the picture before `prepare`
+    digest     SHA-256 of its pixels
+    logits     (G, K) of each graph, before views and calibration
+    tolerance  precision -> allowed difference: of logits relative to their largest ("fp32",
+               "fp16"), of probability ("int8")
+    """
+
+    seed: int = Field(ge=0)
+    size: tuple[int, int]
+    digest: str = Field(pattern=SHA256)
+    logits: tuple[tuple[float, ...], ...]
+    tolerance: dict[str, float] = Field(
+        default_factory=lambda: {"fp32": 1e-3, "fp16": 1e-2, "int8": 0.02}
+    )
+
+
+class Network(Settings):
+    """Which architecture of `tomos.models` was trained; only training and gradients need it."""
+
+    name: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Manifest(Settings):
+    """`manifest.json`.
+
+    kind         "class" (one of K), "multilabel" (any of K) or "ordinal" (steps in order)
+    prepare      the steps of `tomos.transforms.prepare.Chain`
+    views        pictures of one image whose logits are averaged, as in `Plan.predict.views`
+    calibration  what `tomos.tasks` applies to averaged logits, such as {"temperature": 1.3}
+    envelope     what the model was made for, as `tomos.inference.envelope` fits and judges it;
+                 its arrays lie in `envelope/NAME.npy`
+    map_method   the heat map that needs no torch
+    dataset      a summary that names no patient
+    checksums    member -> SHA-256 of every member but the manifest and the signature
+    """
+
+    schema_number: Literal[1] = Field(default=1, alias="schema")
+    name: str = Field(min_length=1, max_length=200)
+    created: str = ""
+    task: Literal["classify"] = "classify"
+    target: str = "label"
+    kind: Literal["class", "multilabel", "ordinal"] = "class"
+    classes: tuple[Class, ...] = Field(min_length=1)
+    input: InputPart
+    prepare: tuple[dict[str, Any], ...] = ()
+    network: Network = Network()
+    graphs: tuple[GraphPart, ...] = Field(default=(), max_length=64)
+    views: tuple[str, ...] = ("identity",)
+    calibration: dict[str, Any] = Field(default_factory=dict)
+    operating_point: OperatingPoint = OperatingPoint()
+    envelope: dict[str, Any] = Field(default_factory=dict)
+    map_method: Literal["cam", "occlusion"] = "occlusion"
+    features: bool = False
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    card: str = ""
+    licence: str = ""
+    dataset: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    example: Example | None = None
+    checksums: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.classes)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Manifest:
+        names = self.class_names
+        if len(set(names)) != len(names):
+            raise ValueError(f"expected classes with different names, got {list(names)}")
+        point = self.operating_point
+        strangers = {*point.thresholds, *filter(None, [point.positive])} - set(names)
+        if strangers:
+            raise ValueError(f"the operating point names no class of the model: {strangers}")
+        if self.map_method == "cam" and any("cam" not in g.outputs for g in self.graphs):
+            raise ValueError("map_method is 'cam', but a graph has no output 'cam'")
+        if self.features and any("features" not in g.outputs for g in self.graphs):
+            raise ValueError("features are promised, but a graph has no output 'features'")
+        if self.example and any(len(row) != len(names) for row in self.example.logits):
+            raise ValueError(f"the example needs {len(names)} logits a graph")
+        return self
