@@ -15,7 +15,7 @@ class Net(nn.Module):
     forward(x_BCYX)  -> logits_BK
     maps(x_BCYX)     -> maps_BFYX: what the last convolution sees; None when the net has no such map
     pool(maps_BFYX)  -> features_BF
-    features(x_BCYX) -> features_BF: pool(maps(x)), or the net's own way where there are no maps
+    embed(x_BCYX)    -> features_BF: pool(maps(x)), or the net's own way where there are no maps
     classify(features_BF) -> logits_BK
     linear           the last layer, set only where the net ends in global average pooling and this
                      layer: its weights on `maps` are then an exact class activation map
@@ -43,10 +43,10 @@ class Net(nn.Module):
     def pool(self, maps_BFYX: Tensor) -> Tensor:
         return maps_BFYX.mean((2, 3))
 
-    def features(self, x_BCYX: Tensor) -> Tensor:
+    def embed(self, x_BCYX: Tensor) -> Tensor:
         maps = self.maps(x_BCYX)
         if maps is None:
-            raise NotImplementedError(f"{type(self).__name__} has neither maps nor features")
+            raise NotImplementedError(f"{type(self).__name__} has neither maps nor its own `embed`")
         return self.pool(maps)
 
     def classify(self, features_BF: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class Net(nn.Module):
 
     def forward(self, x_BCYX: Tensor) -> Tensor:
         self.check(x_BCYX)
-        return self.classify(self.features(x_BCYX))
+        return self.classify(self.embed(x_BCYX))
 
     def check(self, x_BCYX: Tensor) -> None:
         """Raise SettingsError, saying what was expected, unless `x` fits this net."""
@@ -68,8 +68,9 @@ class Net(nn.Module):
             )
 
     def stages(self) -> list[tuple[str, ...]]:
-        """Name prefixes of the parameters in groups from the picture to the head, for layer-wise
-        learning rates and freezing; the last group is the head."""
+        """Layers by name, in groups from the picture to the head, for layer-wise learning rates and
+        freezing. A parameter belongs to the layer whose name and a dot it begins with, and to one
+        group only; the last group is the head."""
         return [
             (name,)
             for name, child in self.named_children()

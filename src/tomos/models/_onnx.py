@@ -31,7 +31,7 @@ class _Graph(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         if self.net.linear is None:
-            features = self.net.features(image)
+            features = self.net.embed(image)
             return self.net.classify(features), features
         maps = self.net.maps(image)
         assert maps is not None, "a net with `linear` has maps"
