@@ -1,1 +1,10 @@
-"""Metrics in numpy; `measures/losses/` in torch; statistics: intervals, paired tests, calibration"""
+"""Metrics in numpy; `measures/losses/` in torch; statistics: intervals, paired tests, calibration.
+
+classification  what follows from decisions: the confusion matrix and all that is read off it
+ranking         what follows from the order of scores: AUROC, average precision, curves
+calibration     temperature, vector, isotonic; reliability, ECE, Brier, log loss
+operating       the threshold, chosen on validation, and why
+usefulness      PPV and NPV at a prevalence, decision curve
+intervals       bootstrap over patients, Wilson, spread over seeds
+comparison      two models on the same cases: DeLong, McNemar, permutation, Holm
+"""
