@@ -1,0 +1,84 @@
+"""Files in, findings out: `/api`, and what an operator watches."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from tomos.formats import png_bytes
+from tomos.serve.body import receive_file
+from tomos.serve.pictures import picture
+from tomos.serve.refusal import Refusal
+from tomos.serve.schemas import BODY, READ_RESPONSES, REFUSALS
+from tomos.serve.service import Service, Wishes
+
+routes = APIRouter()
+
+
+def service_of(request: Request) -> Service:
+    return request.app.state.service
+
+
+@routes.get("/health", tags=["operation"], summary="Is the process alive?")
+async def health() -> JSONResponse:
+    return JSONResponse({"status": "ok"})
+
+
+@routes.get("/ready", tags=["operation"], summary="Are the models loaded and proved?")
+async def ready(request: Request) -> JSONResponse:
+    """Every model was loaded and gave its synthetic example's answer before the server listened."""
+    return JSONResponse({"status": "ready", "models": list(service_of(request).shelf.readers)})
+
+
+@routes.get("/metrics", tags=["operation"], summary="Counters and histograms for Prometheus",
+            response_class=PlainTextResponse)  # fmt: skip
+async def metrics(request: Request) -> Response:
+    text = service_of(request).metrics.text()
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@routes.get("/api/models", tags=["reading"], summary="The models that are served")
+async def models(request: Request) -> JSONResponse:
+    service = service_of(request)
+    return JSONResponse(
+        {
+            "models": [reader.describe() for reader in service.shelf.readers.values()],
+            "upload_bytes": service.limits.upload_bytes,
+        }
+    )
+
+
+@routes.get("/api/models/{name}", tags=["reading"], responses=REFUSALS,
+            summary="One model: classes, operating point, figures, envelope, card")  # fmt: skip
+async def model(request: Request, name: str) -> JSONResponse:
+    return JSONResponse(service_of(request).shelf.get(name).describe())
+
+
+@routes.get("/api/models/{name}/example", tags=["reading"], responses=REFUSALS,
+            summary="A synthetic picture to try the model on", response_class=Response)  # fmt: skip
+def example(request: Request, name: str) -> Response:
+    """The example that the model file carries to prove itself; never made from a patient."""
+    image = service_of(request).shelf.get(name).example()
+    if image is None:
+        raise Refusal(404, "no_example", "this model file carries no example")
+    whole = image.pixels.dtype.kind == "u" and image.pixels.dtype.itemsize <= 2
+    png = png_bytes(image.pixels) if whole else picture(image).png
+    return Response(png, media_type="image/png")
+
+
+@routes.post("/api/read", tags=["reading"], summary="Read one image", responses=READ_RESPONSES,
+             openapi_extra={"requestBody": BODY})  # fmt: skip
+async def read(request: Request, wishes: Annotated[Wishes, Query()]) -> JSONResponse:
+    """Send the file as the raw body or as the first file of a multipart form. The kind of file is
+    told from its content: DICOM, PNG, JPEG, TIFF, BMP, GIF, NIfTI, npz.
+    """
+    service = service_of(request)
+    reader = service.shelf.get(wishes.model)
+    async with service.desk.admit() as ticket:
+        upload = await receive_file(request, service.folder, service.limits)
+        answer = await service.desk.run(
+            ticket, service.read_upload, ticket, reader, upload, wishes, after=upload.discard
+        )
+    return JSONResponse(answer)

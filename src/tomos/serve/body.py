@@ -1,0 +1,131 @@
+"""Bodies from outside: counted while they arrive, kept in files that go away with the request."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from tomos.serve.desk import Limits
+from tomos.serve.refusal import Refusal
+
+
+@dataclass(slots=True)
+class Upload:
+    """One received file in the server's own folder. `name` is what the sender called it."""
+
+    path: Path
+    name: str
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+async def pieces(request: Request, limit: int, limits: Limits) -> AsyncIterator[bytes]:
+    """The body piece by piece. Refusal 413 past `limit` bytes, whatever the headers promised,
+    408 when nothing comes for `idle_seconds`.
+    """
+    _check_declared(request, limit)
+    count = 0
+    stream = request.stream().__aiter__()
+    while True:
+        try:
+            piece = await asyncio.wait_for(stream.__anext__(), limits.idle_seconds)
+        except StopAsyncIteration:
+            break
+        except TimeoutError:
+            raise Refusal(408, "slow", "the upload stalled; send it again") from None
+        except ClientDisconnect:
+            raise Refusal(400, "gone", "the upload ended before its end") from None
+        count += len(piece)
+        if count > limit:
+            raise too_large(limit)
+        if piece:
+            yield piece
+    request.state.received = count
+
+
+async def receive_bytes(request: Request, limit: int, limits: Limits) -> bytes:
+    """The whole body in memory; Refusal as `pieces`."""
+    return b"".join([piece async for piece in pieces(request, limit, limits)])
+
+
+async def receive_file(request: Request, folder: Path, limits: Limits) -> Upload:
+    """The uploaded file: the raw body, or the first file of a multipart form.
+
+    Refusal 400 for an empty or broken body, 413 and 408 as `pieces`.
+    """
+    kind = request.headers.get("content-type", "")
+    form = kind.partition(";")[0].strip().lower() == "multipart/form-data"
+    handle, draft = tempfile.mkstemp(prefix="upload-", dir=folder)
+    path = Path(draft)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if form:
+                name = await _from_form(request, file, limits)
+            else:
+                name = "upload"
+                async for piece in pieces(request, limits.upload_bytes, limits):
+                    file.write(piece)
+        if path.stat().st_size == 0:
+            raise Refusal(400, "empty", "the body holds no file; send one, as the raw body or "
+                          "as multipart/form-data with a field named 'file'")  # fmt: skip
+        return Upload(path, name)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def store_bytes(content: bytes, folder: Path) -> Upload:
+    """A file that came inside a JSON or binary request."""
+    handle, draft = tempfile.mkstemp(prefix="upload-", dir=folder)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    return Upload(Path(draft), "image")
+
+
+def too_large(limit: int) -> Refusal:
+    return Refusal(413, "too_large", f"the body is larger than the {_size(limit)} this server "
+                   "accepts (tomos serve --max-upload-mb)")  # fmt: skip
+
+
+async def _from_form(request: Request, file, limits: Limits) -> str:
+    stream = pieces(request, limits.upload_bytes, limits)
+    parser = MultiPartParser(request.headers, stream, max_files=1, max_fields=8)  # type: ignore[arg-type]
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise Refusal(400, "form", f"not a usable multipart form: {error.message}") from None
+    try:
+        for value in form.values():
+            if not isinstance(value, str):
+                while piece := await value.read(1 << 20):
+                    file.write(piece)
+                return printable(value.filename or "upload")
+    finally:
+        await form.close()
+    return "upload"
+
+
+def printable(name: str) -> str:
+    """The last part of a sender's file name, without control characters, at most 200 long."""
+    last = re.split(r"[/\\]", name)[-1]
+    return "".join(c for c in last if c.isprintable())[:200] or "upload"
+
+
+def _check_declared(request: Request, limit: int) -> None:
+    """Refuse by the declared length before a byte is read, where it is declared."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise too_large(limit)
+
+
+def _size(count: int) -> str:
+    return f"{count / (1 << 20):.0f} MB" if count >= 1 << 20 else f"{count / 1024:.0f} kB"

@@ -1,0 +1,73 @@
+"""What the server needs of a model: the seam between HTTP and `tomos.inference`.
+
+The routes know only `Reader`; `packaged.py` makes one of a `model.tomos`, tests hand in a fake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from tomos.serve.refusal import Refusal
+from tomos.types import Image, Prediction
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeatMap:
+    """Why: `image` (1, Y, X) in 0..1 on the input's own grid, for `label`, by `method`."""
+
+    method: str
+    label: str
+    image: Image
+
+
+class Reader(Protocol):
+    """One model, safe to call from several threads.
+
+    classes   names in the order of every score vector
+    channels  how many the model was trained on (1 grey, 3 colour)
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    channels: int
+
+    def describe(self) -> Mapping[str, Any]:
+        """The summary behind `/api/models/NAME`: plain data."""
+
+    def load(self, path: Path, member: int) -> tuple[Image, int]:
+        """Image number `member` of a file, and how many it holds. FormatError when refused."""
+
+    def predict(self, image: Image) -> Prediction:
+        """What the model says; EnvelopeError or a verdict "refer" for what it is not made for."""
+
+    def explain(self, image: Image, prediction: Prediction) -> HeatMap | None:
+        """The heat map of the label that was given; None where there is none."""
+
+    def example(self) -> Image | None:
+        """A synthetic image to try the model on, never a patient's."""
+
+
+class Shelf:
+    """The models that are served, by name; the first is meant when none is named."""
+
+    def __init__(self, readers: Iterable[Reader]):
+        self.readers = {reader.name: reader for reader in readers}
+
+    def get(self, name: str | None) -> Reader:
+        if not name:
+            return next(iter(self.readers.values()))
+        if name not in self.readers:
+            known = ", ".join(self.readers)
+            raise Refusal(404, "unknown_model", f"no model {name[:80]!r} here; there is: {known}")
+        return self.readers[name]
+
+
+def scores_vector(reader: Reader, prediction: Prediction) -> np.ndarray:
+    """(K,) float32 probabilities of the first target, in the order of `reader.classes`."""
+    answer = next(iter(prediction.targets.values()))
+    return np.array([answer.scores[name] for name in reader.classes], dtype=np.float32)

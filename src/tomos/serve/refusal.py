@@ -1,0 +1,48 @@
+"""Requests that are not carried out: the status, the reason in words, and a short name to count."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tomos.types import (
+    EnvelopeError,
+    FormatError,
+    LimitError,
+    MissingExtra,
+    SettingsError,
+    StorageError,
+    TomosError,
+)
+
+
+class Refusal(Exception):  # noqa: N818 (a decision, not a failure)
+    """An answer other than 200. `kind` is a label of the metric `tomos_refusals_total`."""
+
+    def __init__(self, status: int, kind: str, message: str, retry_after: int = 0):
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.message = message
+        self.retry_after = retry_after
+
+
+_STATUS: tuple[tuple[type[TomosError], int, str], ...] = (
+    (LimitError, 413, "limit"),
+    (FormatError, 422, "format"),
+    (EnvelopeError, 422, "envelope"),
+    (SettingsError, 400, "setting"),
+    (StorageError, 507, "storage"),
+    (MissingExtra, 501, "missing"),
+)
+
+
+def from_error(error: TomosError, path: Path | None = None, name: str = "") -> Refusal:
+    """A refusal from any error of the tree; our temporary path becomes the file's name."""
+    message = str(error)
+    if path is not None:
+        for text in (str(path), path.name):
+            message = message.replace(text, name or "the file")
+    for kind, status, label in _STATUS:
+        if isinstance(error, kind):
+            return Refusal(status, label, message)
+    return Refusal(500, "model", message)

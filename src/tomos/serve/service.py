@@ -1,0 +1,157 @@
+"""What the routes share: the models, the desk, the counters, and the folder for received files."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from tomos.config import Settings
+from tomos.serve.body import Upload
+from tomos.serve.desk import Desk, Limits, Ticket
+from tomos.serve.metrics import Metrics, server_metrics
+from tomos.serve.pictures import heat_png, picture, values
+from tomos.serve.reader import Reader, Shelf
+from tomos.serve.refusal import from_error
+from tomos.types import Image, Prediction, TomosError
+
+
+class Wishes(Settings):
+    """What `/api/read` is asked for, as its query parameters."""
+
+    model: str = Field("", description="which model; the first when absent")
+    picture: bool = Field(True, description="with the displayed picture as PNG")
+    values: bool = Field(False, description="with exact grey values, where deeper than 8 bits")
+    heat: bool = Field(True, description="with the heat map as PNG")
+    member: int = Field(0, ge=0, description="which image of a file that holds several")
+
+
+@dataclass(slots=True)
+class Service:
+    """One server's shared things. `folder` is private to this process and goes with it."""
+
+    shelf: Shelf
+    limits: Limits = field(default_factory=Limits)
+    metrics: Metrics = field(default_factory=server_metrics)
+    desk: Desk = field(init=False)
+    _folder: tempfile.TemporaryDirectory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.desk = Desk(self.limits, self.metrics)
+        self._folder = tempfile.TemporaryDirectory(prefix="tomos-serve-")
+        self.metrics.set("tomos_start_time_seconds", time.time())
+        for name in self.shelf.readers:
+            self.metrics.set("tomos_model_info", 1, model=name)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self._folder.name)
+
+    def close(self) -> None:
+        self.desk.close()
+        self._folder.cleanup()
+
+    def predict(self, reader: Reader, image: Image) -> Prediction:
+        """One prediction, timed and counted."""
+        started = time.perf_counter()
+        prediction = reader.predict(image)
+        elapsed = time.perf_counter() - started
+        self.metrics.observe("tomos_inference_seconds", elapsed, model=reader.name)
+        self.metrics.add("tomos_verdicts_total", model=reader.name, verdict=prediction.verdict)
+        return prediction
+
+    def load(self, reader: Reader, upload: Upload, member: int = 0) -> tuple[Image, int]:
+        """The image of an upload; Refusal with the sender's name for the file, never our path."""
+        try:
+            return reader.load(upload.path, member)
+        except TomosError as error:
+            raise from_error(error, upload.path, upload.name) from None
+
+    def read_upload(self, ticket: Ticket, reader: Reader, upload: Upload, wishes: Wishes) -> dict:
+        """The whole answer of `/api/read`; runs in a worker."""
+        ticket.check()
+        started = time.perf_counter()
+        image, members = self.load(reader, upload, wishes.member)
+        read = time.perf_counter()
+        try:
+            prediction = self.predict(reader, image)
+            ticket.check()
+            heat = reader.explain(image, prediction) if wishes.heat else None
+        except TomosError as error:
+            raise from_error(error, upload.path, upload.name) from None
+        predicted = time.perf_counter()
+        return {
+            "schema": 1,
+            "model": reader.name,
+            "prediction": {**prediction.to_json(), "input": upload.name},
+            "image": {**facts(image), "members": members, "member": wishes.member},
+            "maps": [_map(heat)] if heat is not None else [],
+            **(_pictures(image, wishes) if wishes.picture else {}),
+            "seconds": {"read": round(read - started, 4), "model": round(predicted - read, 4)},
+        }
+
+
+def build(readers: Iterable[Reader], limits: Limits | None = None) -> Service:
+    """A service over `readers`, in the order in which they are listed."""
+    return Service(Shelf(readers), limits or Limits())
+
+
+def facts(image: Image) -> dict[str, Any]:
+    """What the file says of the image that helps to read it, and nothing of the patient."""
+    return {
+        "size": list(image.size),
+        "channels": image.channels,
+        "type": str(image.pixels.dtype),
+        "unit": image.unit,
+        "modality": image.modality,
+        "body_part": image.origin.body_part,
+        "view": image.origin.view,
+        "format": image.origin.format,
+        "spacing": [round(step, 4) for step in image.spacing] if image.frame != "pixel" else None,
+        "frame": image.frame,
+        "value_range": list(image.value_range) if image.value_range else None,
+        "warnings": list(image.warnings),
+    }
+
+
+def _pictures(image: Image, wishes: Wishes) -> dict[str, Any]:
+    shown = picture(image)
+    answer: dict[str, Any] = {
+        "picture": {
+            "png": _text(shown.png),
+            "width": shown.width,
+            "height": shown.height,
+            "low": shown.low,
+            "high": shown.high,
+            "step": shown.step,
+        }
+    }
+    exact = values(image) if wishes.values else None
+    if exact is not None:
+        answer["values"] = {
+            "png": _text(exact.png),
+            "slope": exact.slope,
+            "intercept": exact.intercept,
+        }
+    return answer
+
+
+def _map(heat) -> dict[str, Any]:
+    png, width, height = heat_png(heat.image)
+    return {
+        "method": heat.method,
+        "label": heat.label,
+        "png": _text(png),
+        "width": width,
+        "height": height,
+    }
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")

@@ -1,0 +1,118 @@
+"""Servers to talk to: one in memory, one on a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uvicorn
+
+from tomos import formats
+from tomos.formats import png_bytes
+from tomos.serve import listen
+from tomos.serve.application import create
+from tomos.serve.desk import Limits
+from tomos.serve.reader import HeatMap
+from tomos.serve.service import build
+from tomos.types import Answer, EnvelopeError, Image, Prediction
+
+
+class FakeReader:
+    """P(bright) = mean / 255. Refers within 0.05 of a half, refuses volumes.
+
+    `gate` makes it wait inside `predict`, to fill the queue; `fault` is raised
+    instead of answering.
+    """
+
+    name = "fake"
+    classes = ("dark", "bright")
+    channels = 1
+
+    def __init__(self) -> None:
+        self.gate: threading.Event | None = None
+        self.entered = threading.Semaphore(0)
+        self.fault: Exception | None = None
+        self.seen: list[Image] = []
+
+    def describe(self) -> dict:
+        return {"name": self.name, "classes": [{"name": name} for name in self.classes]}
+
+    def load(self, path: Path, member: int) -> tuple[Image, int]:
+        addresses = formats.members(path)
+        return formats.read(addresses[member]), len(addresses)
+
+    def predict(self, image: Image) -> Prediction:
+        self.entered.release()
+        if self.gate is not None:
+            assert self.gate.wait(20)
+        if self.fault is not None:
+            raise self.fault
+        if image.is_volume:
+            raise EnvelopeError("a volume; this model reads single pictures")
+        self.seen.append(image)
+        share = float(image.pixels.mean()) / 255
+        verdict = "refer" if abs(share - 0.5) < 0.05 else "finding" if share > 0.5 else "no finding"
+        answer = Answer({"dark": 1 - share, "bright": share}, "bright" if share > 0.5 else "dark")
+        return Prediction("?", {"label": answer}, verdict, "mean grey")
+
+    def explain(self, image: Image, prediction: Prediction) -> HeatMap:
+        heat = image.pixels[:1].astype(np.float32) / 255
+        return HeatMap("picture", "bright", image.with_pixels(heat))
+
+    def example(self) -> Image:
+        return Image(np.full((1, 8, 8), 200, np.uint8))
+
+
+@pytest.fixture(scope="session")
+def grey_png():
+    """value -> a PNG file, 8 x 8, all of that grey."""
+    return lambda value: png_bytes(np.full((1, 8, 8), value, np.uint8))
+
+
+@pytest.fixture
+def reader() -> FakeReader:
+    return FakeReader()
+
+
+@pytest.fixture
+def client(reader):
+    """Starlette's client on the application, without a socket."""
+    with warnings.catch_warnings():  # it asks for a successor of httpx that is not pinned here
+        warnings.simplefilter("ignore")
+        from starlette.testclient import TestClient
+
+    service = build([reader], Limits(upload_bytes=200_000, json_bytes=100_000, waiting=2))
+    with TestClient(create(service), base_url="http://localhost") as talk:
+        talk.folder = service.folder
+        yield talk
+
+
+@pytest.fixture(scope="session")
+def live():
+    """`with live([reader], limits) as address`: a server on a free port of this machine."""
+    return _live
+
+
+@contextlib.contextmanager
+def _live(readers, limits: Limits | None = None, **options) -> Iterator[str]:
+    service = build(readers, limits)
+    listener = listen.bind("127.0.0.1", 0)
+    config = uvicorn.Config(create(service, **options), log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    try:
+        yield listen.address_of(listener).rstrip("/")
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
