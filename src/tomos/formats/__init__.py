@@ -1,4 +1,31 @@
-"""Files and networks <-> types: DICOM, DICOMweb, DIMSE, NIfTI, PNG/JPEG/TIFF/BMP/GIF, meshes; the
-only place that knows them. One iterative scanner checks lengths, depth and dimensions before
-any parser; compressed pixels from outside are decoded in a limited child process
+"""Files and networks <-> types: DICOM, NIfTI, NRRD, MetaImage, PNG/JPEG/TIFF/BMP/GIF, npz; the only
+place that knows them.
+
+One format, one file: `SUFFIXES`, `sniff(head) -> bool`, `read(path, member, limits) -> Image`, and,
+where a file holds several images, `members(path, limits) -> list[str]`. A file is recognised by its
+first bytes, never by its name. Files whose name begins with an underscore are no formats.
+
+What comes from outside is read under `Limits`: lengths, depth and dimensions are checked before any
+parser sees them, and compressed DICOM pixels are decoded in a limited child process. A refusal is a
+`FormatError` with the reason, never anything else.
 """
+
+from tomos.formats._inspect import inspect
+from tomos.formats._limits import LIMITS, Limits
+from tomos.formats._png import png_bytes, write_png
+from tomos.formats._reading import is_image, members, read, read_many, series
+from tomos.formats._series import Series
+
+__all__ = [
+    "LIMITS",
+    "Limits",
+    "Series",
+    "inspect",
+    "is_image",
+    "members",
+    "png_bytes",
+    "read",
+    "read_many",
+    "series",
+    "write_png",
+]

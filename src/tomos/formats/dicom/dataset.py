@@ -1,0 +1,140 @@
+"""Values out of scanned elements, by the Standard's keywords. Nothing is read until asked for."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from functools import lru_cache
+
+from tomos.formats.dicom.tags import ATTRIBUTES
+
+Element = tuple[bytes, int, int, "list[Dataset] | None"]
+BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+TEXT_BYTES = 4096
+CHARACTER_SETS = {
+    "": "latin-1",
+    "ISO_IR 6": "ascii",
+    "ISO_IR 100": "latin-1",
+    "ISO_IR 101": "iso8859_2",
+    "ISO_IR 109": "iso8859_3",
+    "ISO_IR 110": "iso8859_4",
+    "ISO_IR 126": "iso8859_7",
+    "ISO_IR 127": "iso8859_6",
+    "ISO_IR 138": "iso8859_8",
+    "ISO_IR 144": "iso8859_5",
+    "ISO_IR 148": "iso8859_9",
+    "ISO_IR 166": "tis_620",
+    "ISO_IR 203": "iso8859_15",
+    "ISO_IR 13": "shift_jis",
+    "ISO_IR 192": "utf_8",
+    "GB18030": "gb18030",
+    "GBK": "gbk",
+}
+
+
+class Dataset:
+    """Elements by tag, and the bytes in which their values lie."""
+
+    __slots__ = ("big", "data", "elements")
+
+    def __init__(self, data: bytes, big: bool, elements: dict[int, Element]):
+        self.data = data
+        self.big = big
+        self.elements = elements
+
+    def __contains__(self, keyword: str) -> bool:
+        return ATTRIBUTES[keyword][0] in self.elements
+
+    def raw(self, keyword: str) -> bytes:
+        """The value's bytes as they lie; empty when absent."""
+        found = self.elements.get(ATTRIBUTES[keyword][0])
+        if found is None or found[3] is not None:
+            return b""
+        return self.data[found[1] : found[1] + found[2]]
+
+    def text(self, keyword: str, encoding: str = "latin-1") -> str:
+        """The value as text without padding; "" when absent."""
+        return self.raw(keyword)[:TEXT_BYTES].decode(encoding, "replace").strip(" \0\r\n\t")
+
+    def texts(self, keyword: str) -> list[str]:
+        """The values of a multi-valued text, without padding."""
+        value = self.text(keyword)
+        return [part.strip() for part in value.split("\\")] if value else []
+
+    def numbers(self, keyword: str) -> list[float]:
+        """The values as numbers; empty when absent or not numbers (DS, IS are text)."""
+        kind = self._kind(keyword)
+        raw = self.raw(keyword)
+        if kind in BINARY:
+            step = struct.calcsize("<" + BINARY[kind])
+            order = ">" if self.big else "<"
+            count = len(raw) // step
+            return list(struct.unpack_from(f"{order}{count}{BINARY[kind]}", raw))
+        return _decimals(raw)
+
+    def number(self, keyword: str, default: float | None = None) -> float | None:
+        """The first value as a number, else `default`."""
+        values = self.numbers(keyword)
+        return values[0] if values else default
+
+    def integer(self, keyword: str, default: int = 0) -> int:
+        """The first value as a whole number, else `default`."""
+        value = self.number(keyword)
+        return default if value is None or value != value or abs(value) > 2**53 else int(value)
+
+    def items(self, keyword: str) -> list[Dataset]:
+        """The items of a sequence; empty when absent."""
+        found = self.elements.get(ATTRIBUTES[keyword][0])
+        return found[3] if found is not None and found[3] is not None else []
+
+    def first(self, keyword: str) -> Dataset | None:
+        """The first item of a sequence, None when there is none."""
+        items = self.items(keyword)
+        return items[0] if items else None
+
+    def person_text(self, keyword: str) -> str:
+        """Text in the file's own character set, PS3.3 C.12.1.1.2."""
+        raw = self.raw(keyword)[:TEXT_BYTES]
+        if raw.isascii() and b"\x1b" not in raw:
+            return raw.decode("ascii").strip(" \0\r\n\t")
+        return _in_character_set(raw, tuple(self.texts("SpecificCharacterSet")))
+
+    def _kind(self, keyword: str) -> str:
+        tag, kind = ATTRIBUTES[keyword]
+        found = self.elements.get(tag)
+        written = found[0].decode("latin-1") if found is not None and found[0] else ""
+        if written in BINARY or written in ("DS", "IS"):
+            return written
+        if kind == "XS":
+            signed = self.integer("PixelRepresentation") == 1
+            return "SS" if signed else "US"
+        return kind
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.elements)
+
+
+@lru_cache(maxsize=4096)
+def _decimals(raw: bytes) -> list[float]:
+    values = []
+    for part in raw[: 1 << 20].split(b"\\"):
+        try:
+            values.append(float(part.strip(b" \0")))
+        except ValueError:
+            return values
+    return values
+
+
+def _in_character_set(raw: bytes, names: tuple[str, ...]) -> str:
+    """Single-byte sets and UTF-8 here; code extensions (ISO 2022) by pydicom's tables."""
+    single = names[0] if len(names) == 1 else ""
+    if len(names) <= 1 and single in CHARACTER_SETS:
+        text = raw.decode(CHARACTER_SETS[single], "replace")
+    else:
+        from pydicom.charset import convert_encodings, decode_bytes
+
+        try:
+            text = decode_bytes(raw, convert_encodings(list(names)), {0x5E, 0x3D, 0x5C})
+        except (LookupError, UnicodeError, ValueError, TypeError, AttributeError):
+            text = raw.decode("latin-1")
+    return text.strip(" \0\r\n\t")

@@ -1,0 +1,201 @@
+"""Where pixels lie: PS3.3 C.7.6.2 (Image Plane), C.8.7.1.1.3 (detector), C.8.5.5 (ultrasound).
+
+DICOM counts millimetres towards the patient's left, back and head (LPS); an affine here goes from
+the index in array order (z, y, x) to right, front and head (RAS+), as NIfTI has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tomos.formats.dicom.dataset import Dataset
+from tomos.formats.dicom.frames import functional
+from tomos.types import GeometryError
+from tomos.types.image import Frame
+
+LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
+UNEVEN = 0.02  # of the usual step; scanners write positions with two or three decimals
+ROUNDING_MM = 0.02
+TILT = 0.01  # sideways shift by step: 0.6 degrees
+TURN = 1e-3
+NAMED = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plane:
+    """One slice in the patient, LPS mm: centre of its first pixel, unit steps along columns (x)
+    and rows (y), spacing between rows and between columns, and the thickness of the slice."""
+
+    position: np.ndarray
+    along_x: np.ndarray
+    along_y: np.ndarray
+    spacing: tuple[float, float]
+    thickness: float
+
+    @property
+    def normal(self) -> np.ndarray:
+        return np.cross(self.along_x, self.along_y)
+
+
+def plane_of(dataset: Dataset, frame: int, where: str) -> Plane | None:
+    """The plane of one frame; None when the file does not say where it lies.
+
+    Raises GeometryError when what it says is no plane: directions that are not at right angles.
+    """
+    at = functional(dataset, frame, "PlanePositionSequence") or _single(dataset)
+    turned = functional(dataset, frame, "PlaneOrientationSequence") or _single(dataset)
+    measured = functional(dataset, frame, "PixelMeasuresSequence") or dataset
+    position = at.numbers("ImagePositionPatient")
+    direction = turned.numbers("ImageOrientationPatient")
+    spacing = _positive_pair(measured.numbers("PixelSpacing"))
+    if len(position) != 3 or len(direction) != 6 or spacing is None:
+        return None
+    x, y = np.array(direction[:3]), np.array(direction[3:])
+    lengths = np.linalg.norm(x), np.linalg.norm(y)
+    finite = np.isfinite([*position, *direction]).all() and np.abs(position).max() < 1e6
+    if not finite or abs(lengths[0] - 1) > 0.01 or abs(lengths[1] - 1) > 0.01:
+        raise GeometryError(
+            f"{where}: Image Orientation {direction} at {position} is no pair of directions"
+        )
+    if abs(x @ y) > 0.01:
+        raise GeometryError(f"{where}: its rows and columns are not at right angles: {direction}")
+    thickness = measured.number("SliceThickness") or dataset.number("SliceThickness") or 0.0
+    thickness = thickness if np.isfinite(thickness) and 0 < thickness < 1e4 else 1.0
+    return Plane(np.array(position), x / lengths[0], y / lengths[1], spacing, thickness)
+
+
+def _single(dataset: Dataset) -> Dataset:
+    """Nuclear medicine keeps position and orientation with its detector, PS3.3 C.8.4.11."""
+    if "ImagePositionPatient" not in dataset and "RECON TOMO" in dataset.texts("ImageType"):
+        return dataset.first("DetectorInformationSequence") or dataset
+    return dataset
+
+
+def affine_of(plane: Plane, step: np.ndarray | None = None) -> np.ndarray:
+    """Index (z, y, x) -> RAS mm; `step` is from one slice to the next in LPS mm, by default the
+    normal times the thickness."""
+    if step is None:
+        step = plane.normal * plane.thickness
+    affine = np.eye(4)
+    affine[:3, 0] = step * LPS_TO_RAS
+    affine[:3, 1] = plane.along_y * plane.spacing[0] * LPS_TO_RAS
+    affine[:3, 2] = plane.along_x * plane.spacing[1] * LPS_TO_RAS
+    affine[:3, 3] = plane.position * LPS_TO_RAS
+    return affine
+
+
+def flat_affine(dataset: Dataset) -> tuple[np.ndarray, Frame]:
+    """Affine and frame of a picture whose place in the patient is not known."""
+    spacing = _flat_spacing(dataset)
+    if spacing is None:
+        return np.eye(4), "pixel"
+    return np.diag([1.0, spacing[0], spacing[1], 1.0]), "detector"
+
+
+def _flat_spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """(between rows, between columns): calibrated, at the detector, of a scanned film, or of the
+    one region of an ultrasound picture."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        pair = _positive_pair(dataset.numbers(keyword))
+        if pair is not None:
+            return pair
+    measured = functional(dataset, 0, "PixelMeasuresSequence")
+    if measured is not None:
+        return _positive_pair(measured.numbers("PixelSpacing"))
+    regions = dataset.items("SequenceOfUltrasoundRegions")
+    if len(regions) != 1:
+        return None
+    units = [regions[0].integer(f"PhysicalUnits{axis}Direction") for axis in "YX"]
+    steps = [abs(regions[0].number(f"PhysicalDelta{axis}") or 0.0) * 10 for axis in "YX"]
+    return _positive_pair(steps) if units == [3, 3] else None  # 3 = centimetres
+
+
+def _positive_pair(values: list[float]) -> tuple[float, float] | None:
+    if len(values) < 2 or not all(1e-6 < value < 1e4 for value in values[:2]):
+        return None
+    return values[0], values[1]
+
+
+def stack(planes: list[Plane], names: list[str], where: str) -> tuple[list[int], np.ndarray]:
+    """Order of slices along their normal, and the affine of the volume.
+
+    Raises GeometryError naming the slices that are turned, of other spacing, twice at one place,
+    shifted sideways (tilted), missing, or unevenly spaced.
+    """
+    first = planes[0]
+    odd = [
+        names[k]
+        for k, plane in enumerate(planes)
+        if max(np.abs(plane.along_x - first.along_x).max(),
+               np.abs(plane.along_y - first.along_y).max()) > TURN
+    ]  # fmt: skip
+    if odd:
+        raise GeometryError(
+            f"{where}: {len(odd)} of {len(planes)} slices are turned against {names[0]} (mixed "
+            f"orientations): {_listed(odd)}; give each orientation a series of its own"
+        )
+    odd = [
+        names[k] for k, p in enumerate(planes) if not np.allclose(p.spacing, first.spacing, 1e-3)
+    ]
+    if odd:
+        raise GeometryError(
+            f"{where}: pixel spacing is {first.spacing} mm in {names[0]}, another in {_listed(odd)}"
+        )
+    heights = np.array([plane.position @ first.normal for plane in planes])
+    order = [int(k) for k in np.argsort(heights, kind="stable")]
+    if len(planes) == 1:
+        return order, affine_of(first)
+    _check_steps(heights[order], [names[k] for k in order], where)
+    step = (planes[order[-1]].position - planes[order[0]].position) / (len(planes) - 1)
+    _check_tilt(planes, order, names, step, where)
+    return order, affine_of(planes[order[0]], step)
+
+
+def _check_steps(heights: np.ndarray, names: list[str], where: str) -> None:
+    steps = np.diff(heights)
+    usual = float(np.median(steps))
+    twice = [f"{names[k]} = {names[k + 1]}" for k in np.flatnonzero(steps < 1e-3)]
+    if twice:
+        raise GeometryError(
+            f"{where}: {len(twice)} pairs of slices lie at the same place (duplicates, or several "
+            f"times or echoes in one series): {_listed(twice)}; keep one of each"
+        )
+    uneven = np.flatnonzero(np.abs(steps - usual) > max(UNEVEN * usual, ROUNDING_MM))
+    if not uneven.size:
+        return
+    gaps = [f"{names[k]} and {names[k + 1]} {steps[k]:.3f} mm" for k in uneven]
+    ratio = steps[uneven] / usual
+    whole = np.abs(ratio - np.rint(ratio)) < 0.05
+    missing = int(np.rint(ratio - 1)[whole].sum()) if whole.all() and (ratio > 1.5).all() else 0
+    raise GeometryError(
+        f"{where}: slices are {usual:.3f} mm apart, but {_listed(gaps)}; "
+        + (f"{missing} missing: find the files" if missing else "unevenly spaced")
+    )
+
+
+def _check_tilt(
+    planes: list[Plane], order: list[int], names: list[str], step: np.ndarray, where: str
+) -> None:
+    first = planes[order[0]]
+    height = float(step @ first.normal)
+    sideways = step - height * first.normal
+    shift = float(np.linalg.norm(sideways))
+    if shift > TILT * height:
+        degrees = np.degrees(np.arctan2(shift, height))
+        raise GeometryError(
+            f"{where}: the stack is tilted by {degrees:.1f} degrees (gantry tilt): each slice is "
+            f"shifted {shift:.2f} mm sideways, from {names[order[0]]} to {names[order[-1]]}; "
+            "straighten it first"
+        )
+    ideal = first.position + np.arange(len(order))[:, None] * step
+    away = np.linalg.norm(np.array([planes[k].position for k in order]) - ideal, axis=1)
+    odd = [names[order[k]] for k in np.flatnonzero(away > max(0.05 * height, 2 * ROUNDING_MM))]
+    if odd:
+        raise GeometryError(f"{where}: slices lie beside the line of the others: {_listed(odd)}")
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
