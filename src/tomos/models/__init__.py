@@ -17,11 +17,23 @@ from typing import Any
 
 from tomos import config
 from tomos.config.plugins import did_you_mean
+from tomos.models import _elsewhere
 from tomos.models._net import Net
 from tomos.models._onnx import OPSET, to_onnx
+from tomos.models._weights import Fit, load_weights, save_weights
 from tomos.types import SettingsError
 
-__all__ = ["OPSET", "Net", "architectures", "build", "names", "to_onnx"]
+__all__ = [
+    "OPSET",
+    "Fit",
+    "Net",
+    "architectures",
+    "build",
+    "load_weights",
+    "names",
+    "save_weights",
+    "to_onnx",
+]
 
 ELSEWHERE = ("timm:", "monai:")
 
@@ -49,7 +61,7 @@ def build(name: str, channels: int, classes: int, **options: Any) -> Net:
             f"got {channels} channels and {classes} classes"
         )
     if name.startswith(ELSEWHERE):
-        raise SettingsError(f"no model named {name!r}; there are: {chr(44).join(names())}")
+        return _elsewhere.build(name, channels, classes, options)
     net = _variant(name)(channels, classes, **options)
     net.name, net.channels, net.classes = name, channels, classes
     return net

@@ -77,8 +77,7 @@ class Net(nn.Module):
             if name != "linear" and any(True for _ in child.parameters())
         ]
 
-    @staticmethod
-    def renamed(key: str) -> str:
+    def renamed(self, key: str) -> str:
         """The name that a tensor of a published weight file bears here."""
         return key
 

@@ -117,8 +117,7 @@ class DenseNet(Net):
             ("classifier",),
         ]
 
-    @staticmethod
-    def renamed(key: str) -> str:
+    def renamed(self, key: str) -> str:
         """Published files say `denselayer1.norm.1.weight`, from a time when dots were allowed."""
         return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", key)
 

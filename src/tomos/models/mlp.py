@@ -9,6 +9,7 @@ weights. There are no maps: nothing in these nets keeps its place in the picture
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch.nn.functional as F
@@ -55,7 +56,7 @@ class MLP(Net):
         super().__init__(channels, classes)
         widths = [channels * options.size[0] * options.size[1], *options.hidden]
         self.grid = GridPool(options.size)
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = pairwise(widths)
         self.hidden = nn.Sequential(*(Dense(*pair, options) for pair in pairs))
         self.head = nn.Linear(widths[-1], classes)
 

@@ -60,9 +60,10 @@ class VGG(Net):
             nn.Linear(units, classes),
         )
         he(self)
-        for layer in (self.classifier[0], self.classifier[3]):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+        for layer in self.classifier:
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
 
     def maps(self, x_BCYX: Tensor) -> Tensor:
         return self.features(x_BCYX)
