@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Terminal:
-    """`tomos.types.Progress` for a person: one line that is redrawn, or plain lines in a log file."""
+    """`tomos.types.Progress` for a person: one line redrawn on a screen, plain lines in a log."""
 
     def __init__(self) -> None:
         self._tty = sys.stderr.isatty()

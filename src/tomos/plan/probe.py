@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 # What a second thread adds to the first, seen over nets and sizes; the probe itself counts
 # processor time on one thread, which other programs on the machine hardly change.
 GAIN = 0.8

@@ -86,7 +86,7 @@ class BudgetPart(Settings):
 
 
 class Plan(Settings):
-    """`plan.toml`. `prepare` and `augment` are lists of steps, each a table with its `step` name."""
+    """`plan.toml`. `prepare` and `augment` are lists of steps, tables with their `step` name."""
 
     schema_number: Literal[1] = Field(1, alias="schema")
     task: Literal["classify"] = "classify"

@@ -1,0 +1,43 @@
+"""`tomos evaluate`"""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "A model on a data set, every figure with its interval; two models -> paired comparison."
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", nargs="+", help="model.tomos, or two of them to compare")
+    parser.add_argument("dataset", help="folder with dataset.toml and cases.csv")
+    parser.add_argument("--split", default="test", help="train, val, test or all (test)")
+    parser.add_argument("-o", "--out", metavar="DIR", help="where metrics.json and report.html go")
+    parser.add_argument("--by", action="append", default=[], metavar="COLUMN", help="subgroups")
+    parser.add_argument("--prevalence", type=float, help="for PPV and NPV, as 0.05")
+    parser.add_argument("--threads", type=int, default=0, help="threads (0: all cores)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from tomos.cli.terminal import Terminal, print_json
+    from tomos.types import SettingsError
+    from tomos.workflows.evaluate import compare, evaluate
+
+    if len(args.model) > 2:
+        raise SettingsError(f"expected one model or two to compare, got {len(args.model)}")
+    work = compare if len(args.model) == 2 else evaluate
+    done = work(
+        *args.model,
+        args.dataset,
+        split=args.split,
+        out=args.out,
+        by=args.by,
+        prevalence=args.prevalence,
+        threads=args.threads,
+        progress=Terminal(),
+    )
+    if args.json:
+        print_json(done.to_json())
+    else:
+        print("\n".join(done.lines()))
+    return 0

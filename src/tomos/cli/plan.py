@@ -1,0 +1,60 @@
+"""`tomos plan`"""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "Look at a data set and write plan.toml: every choice, with its reason."
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", help="folder with dataset.toml and cases.csv")
+    parser.add_argument(
+        "-o", "--out", metavar="FILE", help="plan file (default: DATASET/plan.toml)"
+    )
+    options(parser)
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What `plan`, `train` and `run` have in common."""
+    parser.add_argument("--minutes", type=float, help="wall time that training may take (10)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of every choice of chance (0)")
+    parser.add_argument("--recipe", default="auto", help="auto, or a named recipe (see tomos plan)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="as train.epochs=50"
+    )
+    parser.add_argument(
+        "--accept-leak", default="", metavar="REASON", help="go on although the split leaks"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from tomos.cli.terminal import Terminal, print_json
+    from tomos.workflows.plan import make_plan
+
+    made, path = make_plan(
+        args.dataset,
+        args.out,
+        minutes=args.minutes,
+        seed=args.seed,
+        recipe=args.recipe,
+        device=args.device,
+        overrides=args.set,
+        accept_leak=args.accept_leak,
+        progress=Terminal(),
+    )
+    if args.json:
+        print_json(made.model_dump(mode="json"))
+        return 0
+    print(f"{path}: {made.model.name} at {' x '.join(map(str, made.size))} px, "
+          f"{made.train.epochs} epochs, {made.train.members} network(s)")  # fmt: skip
+    for part, reason in made.reasons.items():
+        print(f"  {part}: {reason}")
+    budget = made.budget
+    print(
+        f"  foreseen on this machine: {budget.predicted_seconds / 60:.1f} minutes, "
+        f"{budget.predicted_memory_mb / 1000:.1f} GB of memory"
+    )
+    return 0

@@ -1,0 +1,51 @@
+"""`tomos run`"""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "The whole way on your own data: import, check, plan, train, evaluate, explain, report."
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    from tomos.cli.plan import options
+
+    parser.add_argument("source", help="folder, CSV, npz or data set")
+    parser.add_argument("-o", "--out", metavar="DIR", help="where everything goes (SOURCE-tomos)")
+    parser.add_argument("--serve", action="store_true", help="open the model in the browser after")
+    parser.add_argument("--port", type=int, default=8080, help="port of --serve (8080)")
+    parser.add_argument("--labels", metavar="CSV", help="labels by path, UID or patient")
+    parser.add_argument("--patient", default="", help="column or pattern that names the patient")
+    parser.add_argument("--column", action="append", default=[], metavar="OURS=THEIRS")
+    parser.add_argument("--images", default="", metavar="PATTERN", help="as '{:03d}.bmp'")
+    options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from tomos.cli.terminal import Terminal
+    from tomos.workflows.run import run as run_all
+
+    done = run_all(
+        args.source,
+        args.out,
+        minutes=args.minutes,
+        seed=args.seed,
+        recipe=args.recipe,
+        device=args.device,
+        overrides=args.set,
+        accept_leak=args.accept_leak,
+        labels=args.labels,
+        patient=args.patient,
+        columns=dict(pair.partition("=")[::2] for pair in args.column),
+        images=args.images,
+        progress=Terminal(),
+    )
+    print("\n".join(done.lines()))
+    return serve(done.model, args.port) if args.serve else 0
+
+
+def serve(model, port: int) -> int:
+    """The same as `tomos serve MODEL --open`."""
+    from tomos.cli import main
+
+    return main(["serve", str(model), "--port", str(port), "--open"])

@@ -1,0 +1,44 @@
+"""`tomos train`"""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "Carry out a plan: a run folder with model.tomos, metrics.json and report.html."
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    from tomos.cli.plan import options
+
+    parser.add_argument("dataset", help="folder with dataset.toml and cases.csv")
+    parser.add_argument("-o", "--out", metavar="RUN", help="run folder (default: runs/DATASET)")
+    parser.add_argument(
+        "--plan", metavar="FILE", help="a plan to carry out; without it, one is made"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on where the run in RUN stopped")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from tomos.cli.terminal import Terminal, print_json
+    from tomos.workflows.train import train
+
+    done = train(
+        args.dataset,
+        args.out,
+        plan_file=args.plan,
+        minutes=args.minutes,
+        seed=args.seed,
+        recipe=args.recipe,
+        device=args.device,
+        overrides=args.set,
+        accept_leak=args.accept_leak,
+        resume=args.resume,
+        progress=Terminal(),
+    )
+    if args.json:
+        print_json(done.to_json())
+    else:
+        print("\n".join(done.lines()))
+    return 0

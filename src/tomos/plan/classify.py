@@ -1,0 +1,209 @@
+"""The rules for classifying pictures: from a fingerprint and a time budget to every choice.
+
+Each rule is a small function that returns a value and the sentence that goes into the plan. The
+numbers were found by cross-validation on train + validation parts only; `docs/concepts/plan.md`
+says on which data, and `benchmarks/rules.py` repeats it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tomos.plan.fingerprint import LADDER, Fingerprint
+from tomos.plan.probe import Speed
+from tomos.types import PlanError
+
+# Below this, a flipped picture is hardly told from an upright one (plan/symmetry.py).
+HARMLESS = 0.75
+# Pictures shown to one network before more of them bring less than another network does.
+SHOWN_LEAST, SHOWN_EACH, SHOWN_MOST = 30_000, 25, 400_000
+# The share of the budget that learning may take; the rest is preparation, judging and packing.
+SHARE = 0.8
+EPOCHS_LEAST, EPOCHS_MOST = 12, 300
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network at a picture size. `rank` orders from what is wanted most to what is cheapest."""
+
+    name: str
+    options: dict[str, Any]
+    side: int
+
+
+Clock = Callable[[Candidate, int], Speed]
+
+
+def prepare(fp: Fingerprint, size: tuple[int, int]) -> tuple[list[dict[str, Any]], str]:
+    """The steps from a file's pixels to the network's input, and why."""
+    if fp.volumes > 0:
+        raise PlanError(
+            "these cases are volumes, and this plan is for single pictures; "
+            "import single slices (one file or frame a case)"
+        )
+    steps: list[dict[str, Any]] = [{"step": "channels", "to": channels(fp)}]
+    reasons = ["colour kept" if channels(fp) == 3 else "no picture has colour: one channel"]
+    if "HU" in fp.units:
+        steps.append({"step": "window", "source": "fixed", "centre": 0.0, "width": 2400.0})
+        reasons.append("CT values are absolute: one wide window, -1200 to 1200 HU, for all")
+    elif any(not kind.endswith("int8") for kind in fp.types):
+        steps.append({"step": "window", "source": "percentile", "low": 0.5, "high": 99.5})
+        reasons.append("more than 8 bits: the outermost half percent of values is clipped")
+    mode = "pad" if fp.aspect > 2 else "stretch"
+    steps.append({"step": "resize", "size": list(size), "mode": mode})
+    reasons.append(
+        f"shapes differ by a factor of {fp.aspect:.2g}, so "
+        + ("the shape is kept and the rest filled" if mode == "pad" else "each axis is fitted")
+    )
+    if "HU" in fp.units:
+        steps.append({"step": "normalise", "kind": "fixed", "mean": [0.5], "std": [0.25]})
+    else:
+        steps.append({"step": "normalise", "kind": "zscore"})
+        reasons.append("brightness depends on exposure, so each picture gets mean 0 and spread 1")
+    return steps, "; ".join(reasons)
+
+
+def channels(fp: Fingerprint) -> int:
+    """3 where any noticeable share of pictures has colour."""
+    return 3 if fp.colour > 0.02 else 1
+
+
+def augment(fp: Fingerprint) -> tuple[list[dict[str, Any]], str]:
+    """The random changes that leave the label true, and why."""
+    flips = [axis for axis in ("x", "y") if fp.told_apart[f"flip_{axis}"] < HARMLESS]
+    free = len(flips) == 2 and fp.told_apart["transpose"] < HARMLESS
+    steps: list[dict[str, Any]] = []
+    if flips:
+        chance = {axis: 0.5 if axis in flips else 0.0 for axis in ("x", "y")}
+        steps.append({"step": "flip", **chance})
+    steps += [
+        {"step": "rotate", "degrees": 180.0 if free else 12.0},
+        {"step": "scale", "factor": [0.85, 1.18], "each_axis": True},
+        {"step": "shift", "share": 0.08},
+        {"step": "contrast", "factor": [0.75, 1.33]},
+        {"step": "brightness", "shift": 0.25},
+        {"step": "gamma", "gamma": [0.75, 1.33]},
+        {"step": "noise", "sigma": [0.0, 0.1]},
+    ]
+    if channels(fp) == 3:
+        steps.append({"step": "colour", "hue": 8.0, "saturation": [0.8, 1.25]})
+    told = ", ".join(f"{name} {value:.2f}" for name, value in fp.told_apart.items())
+    words = {0: "no flips", 1: f"flips along {flips[0] if flips else ''}", 2: "flips both ways"}
+    reason = (
+        f"a flipped picture is told from an upright one with accuracy {told}: {words[len(flips)]}"
+        f"{', any rotation' if free else ', small rotations only'}; small changes of place, size "
+        "and exposure, as between two takes"
+    )
+    return steps, reason
+
+
+def candidates(fp: Fingerprint) -> Iterator[Candidate]:
+    """Networks from the one wanted most to the cheapest, by the pictures' own size."""
+    native = max(fp.sides[0][1], fp.sides[1][1])
+    sides = [side for side in reversed(LADDER) if side <= min(native, 224)] or [native]
+    if native <= 40:
+        sides = [native]
+    for side in sides:
+        for width in (24, 16):
+            yield Candidate("resnet_small", _shape(side, width), side)
+
+
+def _shape(side: int, width: int) -> dict[str, Any]:
+    """Stages until the last map is about 4 to 7 pixels wide."""
+    if side <= 40:
+        return {"width": width, "blocks": [1, 2, 2, 1], "stem": "small"}
+    if side <= 128:
+        return {"width": width, "blocks": [1, 2, 2, 1], "stem": "medium"}
+    return {"width": width, "blocks": [1, 2, 2, 1], "stem": "imagenet"}
+
+
+def wanted(n: int) -> int:
+    """Pictures to show to one network: more data take more, but not in proportion."""
+    return min(SHOWN_MOST, SHOWN_LEAST + SHOWN_EACH * n)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What fits the budget: the network, how often it sees the data, how many of them."""
+
+    candidate: Candidate
+    speed: Speed
+    epochs: int
+    members: int
+    reason: str
+
+
+def choose(fp: Fingerprint, minutes: float, clock: Clock, batch: int) -> Choice:
+    """The first candidate that can be shown enough pictures in the time, else the cheapest."""
+    seconds = minutes * 60 * SHARE
+    want = wanted(fp.n_cases)
+    best: Choice | None = None
+    for candidate in candidates(fp):
+        speed = clock(candidate, batch)
+        shown = seconds / speed.seconds
+        best = _fill(fp, candidate, speed, shown, want)
+        if shown >= want:
+            return best
+    if best is None:
+        raise PlanError("no network fits pictures of this size")
+    return best
+
+
+def _fill(fp, candidate, speed, shown, want) -> Choice:
+    members = max(1, min(5, int(shown // want)))
+    epochs = int(min(shown / members, 1.5 * want) // max(1, fp.n_cases))
+    epochs = max(EPOCHS_LEAST if shown >= want else 1, min(EPOCHS_MOST, epochs))
+    reason = (
+        f"at {candidate.side} px one picture takes {1e3 * speed.seconds:.2g} ms to learn from "
+        f"here, so the minutes allow {shown:,.0f}; {want:,} are worth showing to one network"
+    )
+    if members > 1:
+        reason += f", the rest goes into {members} networks whose answers are averaged"
+    return Choice(candidate, speed, epochs, members, reason)
+
+
+def train(fp: Fingerprint, choice: Choice, batch: int, seed: int) -> tuple[dict[str, Any], str]:
+    """Optimiser, schedule, loss and averaging, and why."""
+    counts = sorted(fp.counts.values())
+    skew = counts[-1] / max(1, counts[0])
+    values: dict[str, Any] = {
+        "loss": "cross_entropy",
+        "label_smoothing": 0.05,
+        "optimiser": "adamw",
+        "learning_rate": 2e-3,
+        "weight_decay": 0.05,
+        "schedule": "cosine",
+        "warmup": 0.05,
+        "clip": 5.0,
+        "ema": _decay(fp.n_cases, batch, choice.epochs),
+        "epochs": choice.epochs,
+        "batch": batch,
+        "members": choice.members,
+        "precision": choice.speed.precision,
+        "channels_last": choice.speed.channels_last,
+        "threads": choice.speed.threads,
+        "seed": seed,
+    }
+    reason = (
+        "AdamW with warm-up and cosine decay; the average of the last weights is kept, which "
+        "is steadier than the last; targets are softened by 5 % against overconfidence"
+    )
+    if skew > 4:
+        values["balance"] = "sampler"
+        reason += (
+            f"; the largest class is {skew:.0f} times the smallest, so classes are drawn alike"
+        )
+    return values, reason
+
+
+def _decay(n: int, batch: int, epochs: int) -> float:
+    """An average over about the last twentieth of all steps."""
+    steps = max(1, n // batch) * epochs
+    return round(max(0.9, min(0.9995, 1 - 20 / steps)), 5)
+
+
+def batch_size(fp: Fingerprint) -> int:
+    """Small enough for at least about ten steps an epoch, 16 to 64."""
+    return next((b for b in (64, 32) if fp.n_cases >= 12 * b), 16)

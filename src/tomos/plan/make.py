@@ -1,0 +1,117 @@
+"""From a data set and a number of minutes to a plan."""
+
+from __future__ import annotations
+
+from tomos.config import parse
+from tomos.datasets import Dataset
+from tomos.plan import classify, recipe
+from tomos.plan.fingerprint import Fingerprint, fingerprint
+from tomos.plan.probe import Speed, machine, speed
+from tomos.plan.schema import Plan
+from tomos.types import PlanError, Progress, Silent
+
+
+def make(
+    train: Dataset,
+    val: Dataset,
+    minutes: float,
+    seed: int = 0,
+    recipe_name: str = "auto",
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Plan:
+    """Look at the part learned from and choose everything, within `minutes` of wall time.
+
+    Raises PlanError for a target that cannot be learned (one class, no labels, no validation part).
+    """
+    progress = progress or Silent()
+    info = train.info
+    kind = info.targets[info.target].kind if info.target in info.targets else "class"
+    if kind not in ("class", "multilabel", "ordinal"):
+        raise PlanError(
+            f"{train.folder}: target {info.target!r} is of kind {kind!r}; expected class"
+        )
+    fp = fingerprint(train, val, info.target, progress=progress)
+    _learnable(fp, train, info.target)
+    part = {
+        "target": info.target,
+        "kind": kind,
+        "classes": train.classes,
+        "channels": classify.channels(fp),
+        "dataset": {
+            "name": info.name,
+            "checksum": train.checksum,
+            "n_train": fp.n_cases,
+            "n_val": fp.n_val,
+            "n_patients": fp.n_patients,
+        },
+        "fingerprint": fp.model_dump(mode="json"),
+    }
+    if recipe_name == "auto":
+        chosen = _by_rules(fp, minutes, seed, device, len(train.classes), kind)
+    else:
+        chosen = recipe.fill(recipe_name, fp, minutes, seed, device, len(train.classes))
+    return parse(Plan, {**part, **chosen, "recipe": recipe_name}, "plan")
+
+
+def _learnable(fp: Fingerprint, train: Dataset, target: str) -> None:
+    if len(fp.counts) < 2:
+        raise PlanError(
+            f"{train.folder}: target {target!r} has {len(fp.counts)} class(es) with cases to learn "
+            f"from ({', '.join(fp.counts) or 'none'}); at least two are needed"
+        )
+    if fp.n_val == 0:
+        raise PlanError(f"{train.folder}: no case has split 'val'; import makes one, or add it")
+
+
+def _by_rules(fp, minutes, seed, device, n_classes, kind) -> dict:
+    def clock(candidate: classify.Candidate, batch: int) -> Speed:
+        shape = (classify.channels(fp), candidate.side, candidate.side)
+        return speed(candidate.name, candidate.options, shape, n_classes, batch, device)
+
+    batch = classify.batch_size(fp)
+    choice = classify.choose(fp, minutes, clock, batch)
+    size = _size(fp, choice.candidate.side)
+    prepare, why_prepare = classify.prepare(fp, size)
+    augment, why_augment = classify.augment(fp)
+    train, why_train = classify.train(fp, choice, batch, seed)
+    if kind != "class":
+        train["loss"] = {"multilabel": "bce", "ordinal": "ordinal"}[kind]
+    views = ("identity", "flip_x") if fp.told_apart["flip_x"] < classify.HARMLESS else ("identity",)
+    return {
+        "size": size,
+        "prepare": prepare,
+        "augment": augment,
+        "model": {"name": choice.candidate.name, "options": choice.candidate.options},
+        "train": train,
+        "predict": {"views": views},
+        "budget": budget(fp, choice.speed, choice.epochs, choice.members, minutes, device),
+        "reasons": {
+            "prepare": why_prepare,
+            "augment": why_augment,
+            "model": choice.reason,
+            "train": why_train,
+        },
+    }
+
+
+def budget(fp, pace: Speed, epochs: int, members: int, minutes: float, device: str) -> dict:
+    """What the plan will take: 5 % over the bare steps for judging, saving and the rest."""
+    seconds = pace.seconds * fp.n_cases * epochs * members
+    return {
+        "minutes": minutes,
+        "seconds_per_step": round(pace.seconds, 6),
+        "predicted_seconds": round(1.05 * seconds + 0.35 * pace.seconds * fp.n_val * epochs, 1),
+        "predicted_memory_mb": round(pace.memory_mb, 0),
+        "machine": machine(),
+        "device": device,
+    }
+
+
+def _size(fp: Fingerprint, side: int) -> tuple[int, int]:
+    """Square, or the pictures' own shape where all are alike and the longer side is `side`."""
+    (_, y, _), (_, x, _) = fp.sides
+    if fp.aspect > 1.05 or not 1.2 < max(y, x) / min(y, x) < 3:
+        return side, side
+    scale = side / max(y, x)
+    return max(8, round(y * scale / 8) * 8), max(8, round(x * scale / 8) * 8)

@@ -1,0 +1,90 @@
+"""Named recipes: plans that others have written down, kept as data beside this file.
+
+A recipe fixes what its authors fixed and takes the rest (classes, channels, threads) from the data
+and the machine. `recipes/<name>.toml` says where it comes from.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tomos.config import Settings, load
+from tomos.config.plugins import did_you_mean
+from tomos.plan import classify
+from tomos.plan.fingerprint import Fingerprint
+from tomos.plan.probe import machine, speed
+from tomos.types import PlanError
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+class Recipe(Settings):
+    """size: (Y, X), empty = the pictures' own; fill_minutes: as many epochs as the budget allows,
+    instead of the stated number; channels: 0 = as the pictures are.
+    """
+
+    source: str
+    kind: Literal["classify"] = "classify"
+    size: tuple[int, ...] = ()
+    channels: int = Field(0, ge=0)
+    fill_minutes: bool = False
+    prepare: tuple[dict[str, Any], ...] = ()
+    augment: tuple[dict[str, Any], ...] = ()
+    model: dict[str, Any]
+    train: dict[str, Any]
+
+
+def recipes() -> list[str]:
+    """The names of the recipes there are."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def fill(
+    name: str, fp: Fingerprint, minutes: float, seed: int, device: str, n_classes: int
+) -> dict[str, Any]:
+    """The parts of a plan that recipe `name` gives for this data set on this machine.
+
+    Raises PlanError for an unknown name.
+    """
+    if name not in recipes():
+        raise PlanError(f"no recipe named {name!r}{did_you_mean(name, ['auto', *recipes()])}")
+    recipe = load(Recipe, FOLDER / f"{name}.toml")
+    channels = recipe.channels or classify.channels(fp)
+    size = recipe.size or (fp.sides[0][1], fp.sides[1][1])
+    options = recipe.model.get("options", {})
+    batch = min(recipe.train.get("batch", 32), fp.n_cases)
+    pace = speed(recipe.model["name"], options, (channels, *size), n_classes, batch, device)
+    epochs = recipe.train.get("epochs", 20)
+    if recipe.fill_minutes:
+        shown = minutes * 60 * classify.SHARE / pace.seconds
+        epochs = max(1, int(shown // fp.n_cases))
+    train = {
+        **recipe.train,
+        "batch": batch,
+        "epochs": epochs,
+        "seed": seed,
+        "threads": pace.threads,
+        "channels_last": pace.channels_last,
+    }
+    steps = [{"step": "channels", "to": channels}, {"step": "resize", "size": list(size)}]
+    seconds = pace.seconds * fp.n_cases * epochs
+    return {
+        "size": size,
+        "channels": channels,
+        "prepare": recipe.prepare or [*steps, {"step": "normalise", "kind": "zscore"}],
+        "augment": recipe.augment,
+        "model": recipe.model,
+        "train": train,
+        "budget": {
+            "minutes": minutes,
+            "seconds_per_step": round(pace.seconds, 6),
+            "predicted_seconds": round(1.05 * seconds, 1),
+            "predicted_memory_mb": round(pace.memory_mb),
+            "machine": machine(),
+            "device": device,
+        },
+        "reasons": {"recipe": recipe.source},
+    }
