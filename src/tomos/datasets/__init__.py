@@ -1,1 +1,32 @@
-"""from archive or folder to cases: import, check, split by patient, annotate, sample, load"""
+"""From archive or folder to cases: import, check, split by patient, annotate, sample, load.
+
+open(folder) -> Dataset               a folder with dataset.toml and cases.csv
+import_folder(source, folder, ...)    makes one of a source, whatever its layout
+check(dataset) -> Findings            what is wrong with it
+learnable(dataset) -> Learnable       train and val under the leak rule
+prepared(dataset, chain) -> Store     images as one memory-mapped array
+folds(cases, target, k)               cross-validation by patient
+"""
+
+from tomos.datasets.dataset import Dataset, DatasetInfo, TargetInfo, create, open
+from tomos.datasets.importing import Imported, import_folder
+from tomos.datasets.leak import Dropped, Learnable, learnable
+from tomos.datasets.split import folds, split
+from tomos.datasets.store import Store, prepared
+
+__all__ = [
+    "Dataset",
+    "DatasetInfo",
+    "Dropped",
+    "Imported",
+    "Learnable",
+    "Store",
+    "TargetInfo",
+    "create",
+    "folds",
+    "import_folder",
+    "learnable",
+    "open",
+    "prepared",
+    "split",
+]

@@ -1,0 +1,243 @@
+"""A data set is a folder that a person can read: `dataset.toml` and `cases.csv`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from tomos.config import Settings, load, save
+from tomos.config.plugins import did_you_mean
+from tomos.datasets.cases import SPLITS, read_cases, write_cases
+from tomos.datasets.table import Table, read_table
+from tomos.types import Case, DatasetError
+
+TOML, CSV = "dataset.toml", "cases.csv"
+HEADER = "A Tomos data set. The cases are in cases.csv; edit both by hand as you like."
+
+
+class TargetInfo(Settings):
+    """What a label column means. `classes` in order; `positive` is the finding of a yes/no label.
+
+    A cell of a multilabel column lists what is present: "mass|effusion", "-" for nothing, "?mass"
+    for a class that was not assessed; a blank cell was not assessed at all.
+    """
+
+    kind: Literal["class", "multilabel", "ordinal", "number", "mask", "boxes"] = "class"
+    classes: tuple[str, ...] = ()
+    positive: str = ""
+    unit: str = ""
+
+
+class Provenance(Settings):
+    """How `tomos import` made the data set. `columns` maps our columns to the source's own."""
+
+    source: str = ""
+    layout: str = ""
+    date: str = ""
+    tomos: str = ""
+    split: str = ""
+    seed: int = 0
+    patient: str = ""
+    labels: str = ""
+    images: str = ""
+    columns: dict[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class DatasetInfo(Settings):
+    """`dataset.toml`. `classes` are those of `target`, the one that is learned unless told.
+
+    checksum   that of all rows at import, so that a later change can be told
+    reference  the role of the image whose grid counts when a case has several
+    """
+
+    schema_number: Literal[1] = Field(default=1, alias="schema")
+    name: str
+    task: Literal["classify"] = "classify"
+    target: str = "label"
+    classes: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    licence: str = ""
+    reference: str = ""
+    checksum: str = ""
+    targets: dict[str, TargetInfo] = Field(default_factory=dict)
+    provenance: Provenance = Provenance()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_list_of_classes(cls, data: Any) -> Any:
+        """`classes` and `[targets.label] classes` say the same; either may be left out."""
+        if not isinstance(data, dict) or not isinstance(data.get("targets"), dict):
+            return data
+        name = data.get("target", "label")
+        entry = data["targets"].get(name)
+        if isinstance(entry, TargetInfo):
+            entry = entry.model_dump()
+        if not isinstance(entry, dict):
+            return data
+        classes = data.get("classes") or entry.get("classes") or ()
+        if entry.get("classes") and list(entry["classes"]) != list(classes):
+            raise ValueError(f"classes and targets.{name}.classes must be equal")
+        targets = {**data["targets"], name: {**entry, "classes": classes}}
+        return {**data, "classes": classes, "targets": targets}
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Cases of one folder. Addresses in `cases` are absolute."""
+
+    folder: Path
+    info: DatasetInfo
+    cases: tuple[Case, ...]
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the target that is learned, in order."""
+        return self.info.classes
+
+    @property
+    def kind(self) -> str:
+        """ "class", "multilabel", "ordinal", ... of the target that is learned."""
+        return self.target(self.info.target).kind
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label cells of the target that is learned; "" = not assessed."""
+        return tuple(case.targets.get(self.info.target, "") for case in self.cases)
+
+    def target(self, name: str) -> TargetInfo:
+        """What the target `name` means; DatasetError with the nearest name when there is none."""
+        if name not in self.info.targets:
+            known = list(self.info.targets)
+            raise DatasetError(f"{self.folder}: no target {name!r}{did_you_mean(name, known)}")
+        return self.info.targets[name]
+
+    def split(self, name: str) -> Dataset:
+        """The cases of "train", "val" or "test" (or "all"), possibly none."""
+        if name == "all":
+            return self
+        if name not in SPLITS:
+            raise DatasetError(f"no split {name!r}{did_you_mean(name, [*SPLITS, 'all'])}")
+        return self.only(case for case in self.cases if case.split == name)
+
+    def only(self, cases: Iterable[Case]) -> Dataset:
+        """The same data set with fewer cases."""
+        return replace(self, cases=tuple(cases))
+
+    def image(self, case: Case) -> str:
+        """The address that stands for the case: the role `reference`, else the first."""
+        return case.images.get(self.info.reference, case.image)
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 over the rows that are learned from (train and val).
+
+        It covers each case's name, patient, split, labels, and its files' names and sizes, not
+        where they lie: a data set that was moved keeps it.
+        """
+        learned = [case for case in self.cases if case.split in ("train", "val")]
+        return checksum(learned or self.cases)
+
+
+def checksum(cases: Sequence[Case]) -> str:
+    """SHA-256 of rows, independent of their order and of where the files lie."""
+    sizes: dict[str, int] = {}
+    total = hashlib.sha256()
+    for row in sorted(_fingerprint(case, sizes) for case in cases):
+        total.update(row)
+    return total.hexdigest()
+
+
+def _fingerprint(case: Case, sizes: dict[str, int]) -> bytes:
+    parts = [case.name, case.patient, case.split]
+    for target, cell in sorted(case.targets.items()):
+        parts += [target, PurePath(cell).name if target in ("mask", "boxes") else cell]
+    for role, address in case.images.items():
+        path, member = container(address)
+        if path not in sizes:
+            there = Path(path)
+            sizes[path] = there.stat().st_size if there.is_file() else -1
+        parts += [role, PurePath(path).name, member, str(sizes[path])]
+    return hashlib.sha256("\0".join(parts).encode()).digest()
+
+
+def container(address: str) -> tuple[str, str]:
+    """'x.npz#train/12' -> ('x.npz', 'train/12'); a `#` in a file's own name is no separator."""
+    path, mark, member = address.rpartition("#")
+    if not mark or Path(address).exists():
+        return address, ""
+    return path, member
+
+
+def open(folder: str | Path) -> Dataset:
+    """Read a data set's folder.
+
+    Raises DatasetError (no such data set, or file, line and column of a wrong cell) or
+    SettingsError (dataset.toml).
+    """
+    folder = Path(folder).absolute()
+    if folder.name in (TOML, CSV):
+        folder = folder.parent
+    if not (folder / TOML).is_file():
+        hint = "make one from it: tomos import SOURCE DATASET" if folder.exists() else "wrong path?"
+        raise DatasetError(f"{folder}: not a data set, there is no {TOML}; {hint}")
+    info = load(DatasetInfo, folder / TOML)
+    table = read_table(folder / CSV)
+    cases = read_cases(table, folder)
+    if not cases:
+        raise DatasetError(f"{folder / CSV}: there is no case in it")
+    _check_cells(table, info)
+    return Dataset(folder, info, cases)
+
+
+def create(folder: Path, info: DatasetInfo, cases: Sequence[Case]) -> Dataset:
+    """Write `cases.csv`, then `dataset.toml`: a folder without the latter is no data set."""
+    write_cases(folder / CSV, cases)
+    save(info, folder / TOML, HEADER)
+    return Dataset(folder, info, tuple(cases))
+
+
+def _check_cells(table: Table, info: DatasetInfo) -> None:
+    for name, target in info.targets.items():
+        column = "label" if name == "label" and "label" in table else f"label:{name}"
+        if target.kind in ("mask", "boxes"):
+            continue
+        if column not in table:
+            raise DatasetError(
+                f"{table.path}: expected a column {column!r} for [targets.{name}], got "
+                f"{', '.join(map(repr, table.columns))}"
+            )
+        for row, cell in enumerate(table.column(column)):
+            for word in words(cell, target.kind):
+                _check_word(word, target, table.where(row, column))
+
+
+def _check_word(word: str, target: TargetInfo, where: str) -> None:
+    if target.kind == "number":
+        try:
+            float(word)
+        except ValueError:
+            raise DatasetError(f"{where}: expected a number, got {word!r}") from None
+    elif word not in target.classes:
+        raise DatasetError(
+            f"{where}: {word!r} is not one of the classes in {TOML}"
+            f"{did_you_mean(word, list(target.classes))}"
+        )
+
+
+def words(cell: str, kind: str) -> list[str]:
+    """The class names that a label cell mentions: none for blank, several for multilabel."""
+    if not cell or (kind == "multilabel" and cell == "-"):
+        return []
+    if kind != "multilabel":
+        return [cell]
+    return [word.strip().removeprefix("?") for word in cell.split("|") if word.strip()]

@@ -1,0 +1,300 @@
+"""From a source, whatever its layout, to a data set's folder: found out, split, written at once."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+from tomos.config import free_or_raise
+from tomos.datasets import duplicates
+from tomos.datasets.cases import SPLITS, relative
+from tomos.datasets.dataset import (
+    TOML,
+    DatasetInfo,
+    Provenance,
+    TargetInfo,
+    checksum,
+    container,
+    create,
+)
+from tomos.datasets.layouts import Draft, Request, find
+from tomos.datasets.split import RATIOS, split
+from tomos.datasets.survey import survey
+from tomos.types import Case, DatasetError, Progress, Silent, StorageError
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was, or in a dry run would be, written. `counts` split -> label -> cases."""
+
+    folder: Path
+    info: DatasetInfo
+    cases: tuple[Case, ...]
+    written: bool
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        target = self.info.target
+        found = {part: Counter[str]() for part in (*SPLITS, "")}
+        for case in self.cases:
+            found[case.split][case.targets.get(target, "")] += 1
+        return {part: dict(counts) for part, counts in found.items() if counts}
+
+    def to_json(self) -> dict:
+        """The object of `tomos import --json`."""
+        return {
+            "schema": 1,
+            "dataset": str(self.folder),
+            "written": self.written,
+            "cases": len(self.cases),
+            "patients": len({case.patient for case in self.cases if case.patient}),
+            "splits": self.counts,
+            **self.info.model_dump(mode="json", include={"name", "classes", "provenance"}),
+        }
+
+
+def import_folder(
+    source: str | Path,
+    dataset: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    images: str = "",
+    labels: str | Path | None = None,
+    patient: str = "",
+    layout: str = "",
+    ratios: Mapping[str, float] = RATIOS,
+    by: str = "patient",
+    seed: int = 0,
+    copy: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Imported:
+    """Make a data set of `source` in the folder `dataset`; see `layouts.Request` for the mapping.
+
+    A split that the source has is kept (a missing val is made out of train); else it is made by
+    `by` ("patient" or "site"), stratified by label, equal pictures together. In a dry run nothing
+    is written and no pixel read, so equal pictures are not yet known.
+    Raises DatasetError, SettingsError, StorageError; then nothing is left behind.
+    """
+    progress = progress or Silent()
+    folder = Path(dataset).absolute()
+    if (folder / TOML).exists() and not dry_run:
+        raise DatasetError(f"{folder} is a data set already; choose another folder, or remove it")
+    request = Request(
+        source=Path(source),
+        exclude=folder,
+        columns=dict(columns or {}),
+        images=images,
+        labels=Path(labels) if labels else None,
+        patient=patient,
+    )
+    draft = find(request, layout, progress)
+    _check(draft, request)
+    progress.say(f"{request.source}: layout {draft.layout!r}, {len(draft.cases)} cases")
+    with _draft_folder(folder, dry_run) as place:
+        seen = None if dry_run else survey([c.image for c in draft.cases], place, progress)
+        together = duplicates.exact(seen.rows) if seen is not None else []
+        cases, how = _split(draft, ratios, seed, by, together)
+        info = _info(draft, request, cases, how, seed, folder)
+        if dry_run:
+            return Imported(folder, info, cases, False)
+        if copy:
+            cases = _copied(cases, place, progress)
+        _write(place, folder, info, cases)
+    return Imported(folder, info, _moved(cases, place, folder), True)
+
+
+def _check(draft: Draft, request: Request) -> None:
+    if not draft.cases:
+        raise DatasetError(f"{request.source}: there is no case in it")
+    twice = [name for name, n in Counter(case.name for case in draft.cases).items() if n > 1]
+    if twice:
+        raise DatasetError(f"{request.source}: two cases are called {twice[0]!r}")
+
+
+def _split(
+    draft: Draft, ratios: Mapping[str, float], seed: int, by: str, together: list[list[int]]
+) -> tuple[tuple[Case, ...], str]:
+    """(cases with their split, how it was made)."""
+    target = next(iter(draft.kinds))
+    shares = "/".join(f"{ratios.get(part, 0):g}" for part in SPLITS)
+    have = {case.split for case in draft.cases}
+    if not draft.official or "train" not in have:
+        cases = split(draft.cases, target, ratios, seed, together, by)
+        return cases, f"{shares} by {by}, stratified by {target}, seed {seed}"
+    if "" in have:
+        cases = tuple(replace(case, split=case.split or "train") for case in draft.cases)
+        draft = replace(draft, cases=cases, notes=draft.notes)
+    if "val" in have or not ratios.get("val"):
+        return draft.cases, "official"
+    rows = [row for row, case in enumerate(draft.cases) if case.split == "train"]
+    place = {row: number for number, row in enumerate(rows)}
+    inside = [[place[r] for r in group if r in place] for group in together]
+    parts = {"train": ratios["train"], "val": ratios["val"]}
+    found = split(
+        [draft.cases[row] for row in rows], target, parts, seed, [g for g in inside if g], by
+    )
+    merged = list(draft.cases)
+    for row, case in zip(rows, found, strict=True):
+        merged[row] = case
+    share = parts["val"] / sum(parts.values())
+    return tuple(merged), f"official; {share:.1%} of train made val by {by}, seed {seed}"
+
+
+def _info(draft, request, cases, how, seed, folder) -> DatasetInfo:
+    from tomos import __version__
+
+    target = next(iter(draft.kinds))
+    targets = {
+        name: TargetInfo(kind=kind, classes=draft.classes.get(name, ()))
+        for name, kind in draft.kinds.items()
+    }
+    return DatasetInfo(
+        name=draft.name,
+        target=target,
+        classes=targets[target].classes,
+        modalities=draft.modalities,
+        licence=draft.licence,
+        checksum=checksum(cases),
+        targets=targets,
+        provenance=Provenance(
+            source=relative(str(request.source.absolute()), folder),
+            layout=draft.layout,
+            date=datetime.date.today().isoformat(),
+            tomos=__version__,
+            split=how,
+            seed=seed,
+            patient=draft.patient,
+            labels=draft.labels,
+            images=request.images,
+            columns=dict(draft.columns),
+            notes=draft.notes,
+        ),
+    )
+
+
+@contextlib.contextmanager
+def _draft_folder(folder: Path, dry_run: bool):
+    """A neighbour of `folder` to work in, gone afterwards whatever happens."""
+    place = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    if dry_run:
+        yield place
+        return
+    try:
+        place.mkdir(parents=True, exist_ok=False)
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be made here ({error.strerror})") from None
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _write(place: Path, folder: Path, info: DatasetInfo, cases: Sequence[Case]) -> None:
+    """Everything in `place`, then into `folder` in one step where that is new or empty."""
+    # Relative addresses are those seen from the final folder, a neighbour at the same depth.
+    create(place, info, cases)
+    with contextlib.suppress(OSError):
+        folder.rmdir()  # only where it is empty
+    if not folder.exists():
+        place.rename(folder)
+        return
+    moved: list[Path] = []
+    # dataset.toml makes a folder a data set, so it goes last.
+    names = sorted((entry.name for entry in place.iterdir()), key=lambda n: (n == TOML, n))
+    try:
+        for name in names:
+            if (folder / name).exists() and name != ".cache":
+                raise DatasetError(
+                    f"{folder / name} exists; choose another folder for the data set"
+                )
+        for name in names:
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
+            (place / name).rename(folder / name)
+            moved.append(folder / name)
+    except OSError as error:
+        for path in moved:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise StorageError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def _copied(cases: Sequence[Case], place: Path, progress: Progress) -> tuple[Case, ...]:
+    """Copy every file to `images/`, named by its case; containers are copied once."""
+    targets: dict[str, Path] = {}
+    for case in cases:
+        for role, address in case.images.items():
+            path, _ = container(address)
+            if path in targets:
+                continue
+            name = case.name if role == "image" else f"{case.name}.{role}"
+            suffix = "".join(
+                PurePath(path).suffixes[-2:] if path.endswith(".gz") else [PurePath(path).suffix]
+            )
+            shared = path != address and Path(path).is_file()
+            own = PurePath(path).name if shared or Path(path).is_dir() else _safe(name, suffix)
+            targets[path] = _free(place / "images" / own, set(targets.values()))
+    size = sum(_size(Path(path)) for path in targets)
+    free_or_raise(place, size, "the copy of the images")
+    for done, (path, there) in enumerate(targets.items(), 1):
+        _copy(Path(path), there)
+        progress.step(done, len(targets), "files copied")
+    return tuple(
+        replace(c, images={role: _other(a, targets) for role, a in c.images.items()}) for c in cases
+    )
+
+
+def _safe(name: str, suffix: str) -> str:
+    parts = [part for part in PurePath(name.replace("\\", "/")).parts if part not in ("/", "..")]
+    path = "/".join(part.replace(":", "_") for part in parts)
+    return path if suffix and path.endswith(suffix) else path + suffix
+
+
+def _free(path: Path, taken: set[Path]) -> Path:
+    count, there = 1, path
+    while there in taken:
+        count += 1
+        there = path.with_name(f"{path.stem}_{count}{path.suffix}")
+    return there
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(entry.stat().st_size for entry in path.iterdir() if entry.is_file())
+    return path.stat().st_size if path.exists() else 0
+
+
+def _copy(path: Path, there: Path) -> None:
+    try:
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, there, dirs_exist_ok=True)
+        elif path.exists():
+            shutil.copy2(path, there)
+    except OSError as error:
+        raise StorageError(f"{there}: cannot be copied ({error.strerror})") from None
+
+
+def _other(address: str, targets: Mapping[str, Path]) -> str:
+    path, member = container(address)
+    return f"{targets[path]}#{member}" if member else str(targets[path])
+
+
+def _moved(cases: Sequence[Case], place: Path, folder: Path) -> tuple[Case, ...]:
+    def move(address: str) -> str:
+        return (
+            str(folder) + address[len(str(place)) :]
+            if address.startswith(f"{place}{os.sep}")
+            else address
+        )
+
+    return tuple(
+        replace(c, images={role: move(address) for role, address in c.images.items()})
+        for c in cases
+    )

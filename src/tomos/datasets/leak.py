@@ -1,0 +1,166 @@
+"""The leak rule, once.
+
+Known patients on both sides of the test split, or pixel-identical images that touch at least 1 % of
+the test cases: refused. Below that, and between train and val, the copy is dropped from the side
+that is learned from, never from test, and listed. Look-alikes are reported by `check`, not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tomos.datasets import duplicates
+from tomos.datasets.dataset import Dataset
+from tomos.datasets.survey import image_survey
+from tomos.types import Case, LeakError, Progress
+
+REFUSED_FROM = 0.01  # of the test cases
+NAMED = 5
+# Whose copy goes: the first of these that holds one. test keeps all.
+LEARNING = ("train", "val")
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A case that is not learned from: `twin` in `twin_split` shows the same picture or patient."""
+
+    case: str
+    split: str
+    twin: str
+    twin_split: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Learnable:
+    """What may be learned from, what was left out for it, and what a report must say."""
+
+    train: Dataset
+    val: Dataset
+    dropped: tuple[Dropped, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What stands on both sides. `patients` and `pictures` are groups of row numbers."""
+
+    patients: dict[str, list[int]]
+    pictures: list[list[int]]
+    touched: int
+    n_test: int
+
+    @property
+    def refused(self) -> bool:
+        return bool(self.patients) or self.touched_share >= REFUSED_FROM
+
+    @property
+    def touched_share(self) -> float:
+        return self.touched / self.n_test if self.n_test else 0.0
+
+
+def learnable(
+    dataset: Dataset, accept_leak: str = "", progress: Progress | None = None
+) -> Learnable:
+    """Train and val without what the rule forbids.
+
+    `accept_leak` is the reason for which a refused leak is accepted: then nothing is dropped for
+    the test's sake and the reason stands in `notes`. Raises LeakError, with the cases.
+    """
+    groups = duplicates.exact(image_survey(dataset, progress).rows)
+    leak = find(dataset.cases, groups)
+    notes = []
+    if leak.refused:
+        if not accept_leak:
+            raise LeakError(f"{dataset.folder}: {_refusal(dataset.cases, leak)}")
+        notes.append(f"Leak accepted ({accept_leak}): {_what(dataset.cases, leak)}.")
+    sides = [("val",)] if leak.refused else [("test",), ("val",)]
+    dropped = _dropped(dataset.cases, groups, sides)
+    gone = {drop.case for drop in dropped}
+    kept = [case for case in dataset.cases if case.name not in gone]
+    if dropped:
+        notes.append(
+            f"{len(dropped)} cases are not learned from: their copies stand in val or test."
+        )
+    notes += _notes(dataset, kept)
+    left = replace(dataset, cases=tuple(kept))
+    return Learnable(left.split("train"), left.split("val"), tuple(dropped), tuple(notes))
+
+
+def find(cases: Sequence[Case], groups: Sequence[Sequence[int]]) -> Leak:
+    """What stands in test and is learned from as well. `groups`: rows with equal pixels."""
+    people: dict[str, list[int]] = {}
+    for row, case in enumerate(cases):
+        if case.patient:
+            people.setdefault(case.patient, []).append(row)
+    patients = {name: rows for name, rows in people.items() if _both_sides(cases, rows)}
+    pictures = [list(rows) for rows in groups if _both_sides(cases, rows)]
+    touched = sum(cases[row].split == "test" for rows in pictures for row in rows)
+    return Leak(patients, pictures, touched, sum(case.split == "test" for case in cases))
+
+
+def _both_sides(cases: Sequence[Case], rows: Sequence[int]) -> bool:
+    splits = {cases[row].split for row in rows}
+    return "test" in splits and bool(splits & set(LEARNING))
+
+
+def _dropped(
+    cases: Sequence[Case], groups: Sequence[Sequence[int]], sides: Sequence[tuple[str]]
+) -> list[Dropped]:
+    """For each side that is scored on, the copies in the splits before it."""
+    dropped: dict[int, Dropped] = {}
+    linked = [(rows, "the same picture") for rows in groups]
+    people: dict[str, list[int]] = {}
+    for row, case in enumerate(cases):
+        if case.patient:
+            people.setdefault(case.patient, []).append(row)
+    linked += [(rows, "the same patient") for rows in people.values()]
+    for (side,) in sides:
+        learning = LEARNING if side == "test" else ("train",)
+        for rows, reason in linked:
+            held = [r for r in rows if cases[r].split == side and r not in dropped]
+            if not held or (side == "test" and reason == "the same patient"):
+                continue
+            for row in rows:
+                if cases[row].split in learning and row not in dropped:
+                    mine, twin = cases[row], cases[held[0]]
+                    dropped[row] = Dropped(mine.name, mine.split, twin.name, side, reason)
+    return [dropped[row] for row in sorted(dropped)]
+
+
+def _notes(dataset: Dataset, kept: Sequence[Case]) -> list[str]:
+    unknown = sum(not case.patient for case in kept)
+    if unknown == len(kept):
+        return ["Patients are not known: every case counts as its own patient."]
+    if unknown:
+        return [f"The patient of {unknown} of {len(kept)} cases is not known: each is its own."]
+    return []
+
+
+def _what(cases: Sequence[Case], leak: Leak) -> str:
+    parts = []
+    if leak.patients:
+        rows = {row for group in leak.patients.values() for row in group}
+        parts.append(
+            f"{len(leak.patients)} patients with {len(rows)} cases stand both in test and in what "
+            f"is learned from ({_names(cases, [r for g in leak.patients.values() for r in g])})"
+        )
+    if leak.touched_share >= REFUSED_FROM:
+        parts.append(
+            f"{leak.touched} of {leak.n_test} test cases ({leak.touched_share:.1%}) show a picture "
+            f"that is also learned from ({_names(cases, [r for g in leak.pictures for r in g])})"
+        )
+    return "; ".join(parts)
+
+
+def _refusal(cases: Sequence[Case], leak: Leak) -> str:
+    return (
+        f"the test split leaks: {_what(cases, leak)}. Change the split in cases.csv (tomos check "
+        "lists all of them), or accept it with --accept-leak REASON"
+    )
+
+
+def _names(cases: Sequence[Case], rows: Sequence[int]) -> str:
+    shown = ", ".join(f"{cases[row].name} [{cases[row].split}]" for row in rows[:NAMED])
+    return shown + (", ..." if len(rows) > NAMED else "")

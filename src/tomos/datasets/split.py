@@ -1,0 +1,134 @@
+"""Dividing cases by patient, stratified by label, equal pictures together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tomos.datasets.duplicates import joined
+from tomos.types import Case, SettingsError
+
+RATIOS = {"train": 70.0, "val": 10.0, "test": 20.0}
+# Where a class with one group goes first, with two, ...: something must be learned before all else.
+ORDER = ("train", "test", "val")
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Cases that must stay together; `counts` of each label."""
+
+    rows: tuple[int, ...]
+    counts: Counter
+
+
+def parse_ratios(text: str) -> dict[str, float]:
+    """'70/10/20' -> shares of train, val and test. Raises SettingsError."""
+    try:
+        train, val, test = (float(part) for part in text.split("/"))
+    except ValueError:
+        raise SettingsError(f"--split {text}: expected three numbers, as in 70/10/20") from None
+    if train <= 0 or min(val, test) < 0:
+        raise SettingsError(f"--split {text}: train must be above 0, val and test not below")
+    return {"train": train, "val": val, "test": test}
+
+
+def split(
+    cases: Sequence[Case],
+    target: str,
+    ratios: Mapping[str, float] = RATIOS,
+    seed: int = 0,
+    together: Iterable[Sequence[int]] = (),
+    by: str = "patient",
+) -> tuple[Case, ...]:
+    """Give every case its split.
+
+    target    whose label cells are kept in proportion in every part
+    together  groups of row numbers that must not be parted (equal pictures)
+    by        "patient", or "site": whole sites then lie in one part
+    The same cases, seed and ratios give the same answer, whatever the order of the rows.
+    """
+    groups = _groups(cases, target, together, by)
+    wanted = {name: share for name, share in ratios.items() if share > 0}
+    parts = [*(name for name in ORDER if name in wanted)]
+    place = _assign(groups, {name: wanted[name] for name in parts}, seed)
+    found = [""] * len(cases)
+    for group, part in zip(groups, place, strict=True):
+        for row in group.rows:
+            found[row] = part
+    return tuple(replace(case, split=part) for case, part in zip(cases, found, strict=True))
+
+
+def folds(
+    cases: Sequence[Case],
+    target: str,
+    k: int = 5,
+    seed: int = 0,
+    together: Iterable[Sequence[int]] = (),
+) -> np.ndarray:
+    """(N,) int: which of `k` folds each case belongs to, by patient, stratified by label.
+
+    Raises SettingsError when there are fewer patients than folds.
+    """
+    groups = _groups(cases, target, together, "patient")
+    if not 2 <= k <= len(groups):
+        raise SettingsError(f"{k} folds: expected 2 to {len(groups)}, the number of patients")
+    names = [str(fold) for fold in range(k)]
+    place = _assign(groups, dict.fromkeys(names, 1.0), seed)
+    fold = np.zeros(len(cases), np.int64)
+    for group, name in zip(groups, place, strict=True):
+        fold[list(group.rows)] = int(name)
+    return fold
+
+
+def _groups(cases, target, together, by) -> list[_Group]:
+    """Cases that share a patient (or site) or a picture, in an order that rows cannot change."""
+    first: dict[str, int] = {}
+    links = [list(group) for group in together]
+    for row, case in enumerate(cases):
+        key = (case.site or case.group) if by == "site" else case.group
+        links.append([first.setdefault(key, row), row])
+    tied = joined(links)
+    single = set(range(len(cases))) - {row for group in tied for row in group}
+    rows = [*(tuple(group) for group in tied), *((row,) for row in single)]
+    rows.sort(key=lambda group: min(cases[row].name for row in group))
+    return [_Group(g, Counter(cases[row].targets.get(target, "") for row in g)) for g in rows]
+
+
+def _assign(groups: Sequence[_Group], shares: Mapping[str, float], seed: int) -> list[str]:
+    """Deal the groups out: rare classes first, large groups first, each to the emptiest part."""
+    total: Counter = Counter()
+    for group in groups:
+        total.update(group.counts)
+    whole = sum(shares.values())
+    goal = {
+        part: {label: n * share / whole for label, n in total.items()}
+        for part, share in shares.items()
+    }
+    left = {part: dict(counts) for part, counts in goal.items()}
+    chance = np.random.default_rng(seed).permutation(len(groups))
+    rarest = [min(group.counts, key=lambda k: (total[k], k)) for group in groups]
+    order = sorted(
+        range(len(groups)),
+        key=lambda g: (total[rarest[g]], rarest[g], -len(groups[g].rows), chance[g]),
+    )
+    place = [""] * len(groups)
+    for g in order:
+        part = _emptiest(groups[g], rarest[g], goal, left)
+        place[g] = part
+        for k, n in groups[g].counts.items():
+            left[part][k] -= n
+    return place
+
+
+def _emptiest(group: _Group, rare: str, goal: Mapping, left: Mapping) -> str:
+    """The part that lacks most of the group's rarest class, as a share of what it should get."""
+
+    def lack(part: str) -> tuple[float, float]:
+        overall = sum(left[part].values()) / max(sum(goal[part].values()), 1e-9)
+        return (round(left[part][rare] / max(goal[part][rare], 1e-9), 9), round(overall, 9))
+
+    # max keeps the first of equals: train, then test, then val.
+    return max(goal, key=lack)

@@ -1,0 +1,231 @@
+"""Prepared images of a data set as one memory-mapped array, made once and kept in DATASET/.cache.
+
+A store is a folder named by what it depends on: each image's address, size and time of change, the
+preparation, and the code that reads and prepares. It appears whole or not at all, and the oldest
+are removed beyond a limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from tomos.config import atomic_write, free_or_raise
+from tomos.datasets.dataset import Dataset
+from tomos.datasets.survey import in_threads, states
+from tomos.types import Case, DatasetError, FormatError, Progress, Silent, StorageError, TomosError
+
+LIMIT = 20 * 2**30  # bytes of all stores in one folder
+CHUNK = 16
+ARRAY, META = "x.f32", "meta.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """Prepared images and the cases they belong to, row by row.
+
+    x        (N, C, Y, X) or (N, C, Z, Y, X) float32, memory-mapped and read-only
+    cases    the case of each row; those that could not be read are left out
+    groups   (N,) int64: equal for cases of one patient
+    skipped  case name -> why it could not be read or prepared
+    """
+
+    x: np.ndarray
+    cases: tuple[Case, ...]
+    groups: np.ndarray
+    skipped: Mapping[str, str]
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(case.name for case in self.cases)
+
+    def targets(self, name: str) -> tuple[str, ...]:
+        """The label cells of one target, row by row; `tasks.encode` makes an array of `cases`."""
+        return tuple(case.targets.get(name, "") for case in self.cases)
+
+
+def prepared(
+    dataset: Dataset,
+    chain,
+    folder: Path | None = None,
+    limit: int = LIMIT,
+    progress: Progress | None = None,
+    threads: int = 0,
+) -> Store:
+    """Read and prepare every case once; the next call with the same files and `chain` is instant.
+
+    chain   `tomos.transforms.prepare.Chain`; every image must come out with the same shape
+    folder  where stores are kept instead of DATASET/.cache
+    limit   bytes: the oldest stores are removed beyond it
+    Raises DatasetError when no image can be read or their shapes differ, StorageError when there is
+    no room.
+    """
+    if not len(dataset):
+        raise DatasetError(f"{dataset.folder}: there are no cases to prepare")
+    addresses = [dataset.image(case) for case in dataset.cases]
+    keep = (Path(folder) if folder else dataset.folder / ".cache") / "prepared"
+    place = keep / _key(addresses, chain)
+    if not (place / META).is_file():
+        _make(dataset.cases, addresses, chain, place, limit, progress or Silent(), threads)
+    return _open(place, dataset.cases)
+
+
+def _key(addresses: Sequence[str], chain) -> str:
+    total = hashlib.sha256(json.dumps(chain.data, sort_keys=True, default=str).encode())
+    total.update(_code().encode())
+    total.update(states(addresses).tobytes())
+    return total.hexdigest()[:32]
+
+
+@cache
+def _code() -> str:
+    """The version of the code that decides the pixels: the sources of formats and prepare."""
+    import tomos
+    import tomos.formats
+    import tomos.transforms.prepare
+
+    total = hashlib.sha256(tomos.__version__.encode())
+    for package in (tomos.formats, tomos.transforms.prepare):
+        for root in sorted(package.__path__):
+            for source in sorted(Path(root).rglob("*.py")):
+                total.update(source.read_bytes())
+    return total.hexdigest()
+
+
+def _open(place: Path, cases: Sequence[Case]) -> Store:
+    try:
+        meta = json.loads((place / META).read_text(encoding="utf-8"))
+        shape = tuple(meta["shape"])
+        x = np.memmap(place / ARRAY, np.float32, "r", shape=shape)
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(f"{place}: the prepared data are damaged ({error}); remove it") from None
+    with contextlib.suppress(OSError):
+        os.utime(place / META)  # used now, so not the oldest
+    skipped = {cases[int(row)].name: why for row, why in meta["skipped"].items()}
+    kept = tuple(case for case in cases if case.name not in skipped)
+    names = {name: number for number, name in enumerate(dict.fromkeys(c.group for c in kept))}
+    groups = np.array([names[case.group] for case in kept], np.int64)
+    return Store(x, kept, groups, skipped)
+
+
+def _make(cases, addresses, chain, place: Path, limit: int, progress: Progress, threads: int):
+    first, shape, skipped = _first(addresses, chain)
+    size = 4 * int(np.prod(shape)) * len(addresses)
+    _make_room(place.parent, limit, size)
+    free_or_raise(place.parent, size + 2**20, "preparing the images")
+    draft = place.with_name(f".{place.name}.{os.getpid()}.{threading.get_ident()}.part")
+    try:
+        draft.mkdir(parents=True)
+        rows = np.memmap(draft / ARRAY, np.float32, "w+", shape=(len(addresses), *shape))
+        skipped |= _fill(rows, addresses, chain, first, progress, threads)
+        kept = [row for row in range(len(addresses)) if row not in skipped]
+        for to, row in enumerate(kept if skipped else []):
+            rows[to] = rows[row]
+        rows.flush()
+        del rows
+        os.truncate(draft / ARRAY, 4 * int(np.prod(shape)) * len(kept))
+        meta = {"shape": [len(kept), *shape], "chain": chain.data, "skipped": skipped}
+        text = json.dumps(meta, ensure_ascii=False, default=str)
+        atomic_write(draft / META, text.encode("utf-8"))
+        _take_place(draft, place)
+    except OSError as error:
+        raise StorageError(f"{place}: cannot be written ({error.strerror}); make room") from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    if skipped:
+        progress.say(
+            f"{len(skipped)} of {len(addresses)} images could not be read and are left out"
+        )
+
+
+def _first(addresses: Sequence[str], chain) -> tuple[int, tuple[int, ...], dict[int, str]]:
+    """(row, shape) of the first image that can be prepared, and why those before it cannot."""
+    skipped: dict[int, str] = {}
+    for row, address in enumerate(addresses):
+        done = _prepare(address, chain)
+        if not isinstance(done, str):
+            return row, done.shape, skipped
+        skipped[row] = done
+    raise DatasetError(f"none of {len(addresses)} images could be prepared; {skipped[0]}")
+
+
+def _fill(rows, addresses, chain, first: int, progress: Progress, threads: int) -> dict[int, str]:
+    chunks = (range(i, min(i + CHUNK, len(rows))) for i in range(0, len(rows), CHUNK))
+    skipped: dict[int, str] = {}
+
+    def work(chunk: range) -> dict[int, str]:
+        failed = {}
+        for row in chunk:
+            pixels = _prepare(addresses[row], chain)
+            if isinstance(pixels, str):
+                failed[row] = pixels
+            elif pixels.shape != rows.shape[1:]:
+                raise DatasetError(
+                    f"{addresses[row]}: prepared to {pixels.shape}, but {addresses[first]} to "
+                    f"{rows.shape[1:]}; end with a step that fixes channels and size"
+                )
+            else:
+                rows[row] = pixels
+        return failed
+
+    for chunk, failed in in_threads(work, chunks, threads):
+        skipped |= failed
+        progress.step(chunk.stop, len(rows), "images prepared")
+    return skipped
+
+
+def _prepare(address: str, chain) -> np.ndarray | str:
+    """(C, Y, X) float32, or why not. One bad file must not stop a night's work."""
+    from tomos import formats
+
+    try:
+        return chain(formats.read(address)).pixels
+    except FormatError as error:
+        return str(error)
+    except TomosError:
+        raise
+    except (ValueError, ArithmeticError, MemoryError) as error:
+        return f"{address}: {type(error).__name__}: {error}"
+
+
+def _take_place(draft: Path, place: Path) -> None:
+    try:
+        draft.rename(place)
+    except OSError:
+        # Another process was quicker with the same content.
+        if not (place / META).is_file():
+            raise
+
+
+def _make_room(folder: Path, limit: int, needed: int) -> None:
+    """Remove the stores used longest ago until `needed` more bytes fit below `limit`."""
+    if not folder.is_dir():
+        return
+    stores = []
+    for entry in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.startswith(".") and time.time() - entry.stat().st_mtime > 86400:
+                shutil.rmtree(entry, ignore_errors=True)  # left by a process that was killed
+            elif (entry / META).is_file():
+                used = (entry / META).stat().st_mtime
+                stores.append((used, (entry / ARRAY).stat().st_size, entry))
+    total = needed + sum(size for _, size, _ in stores)
+    for _, size, entry in sorted(stores):
+        if total <= limit:
+            return
+        shutil.rmtree(entry, ignore_errors=True)
+        total -= size
