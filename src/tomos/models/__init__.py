@@ -12,12 +12,14 @@ Names beginning with `timm:` or `monai:` resolve to those libraries.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from tomos import config
 from tomos.config.plugins import did_you_mean
 from tomos.models import _elsewhere
+from tomos.models._describe import Description, Row, describe, effective_field
 from tomos.models._net import Net
 from tomos.models._onnx import OPSET, to_onnx
 from tomos.models._weights import Fit, load_weights, save_weights
@@ -25,10 +27,15 @@ from tomos.types import SettingsError
 
 __all__ = [
     "OPSET",
+    "Description",
     "Fit",
     "Net",
+    "Row",
+    "about",
     "architectures",
     "build",
+    "describe",
+    "effective_field",
     "load_weights",
     "names",
     "save_weights",
@@ -46,6 +53,13 @@ def names() -> list[str]:
 def architectures() -> list[str]:
     """The files of this folder (and of other distributions) that hold networks."""
     return config.names("tomos.models")
+
+
+def about(name: str) -> str:
+    """What the file of the network `name` says of it: paper, form, what its weights are."""
+    if name.startswith(ELSEWHERE):
+        return f"From the library {name.partition(':')[0]}."
+    return (inspect.getmodule(_variant(name)).__doc__ or "").strip()
 
 
 def build(name: str, channels: int, classes: int, **options: Any) -> Net:

@@ -7,6 +7,7 @@ the last layer give the logits of the library's own network.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ class Foreign(Net):
         self.name, self.body = name, body
         self._head, head = _last_linear(name, body, classes)
         self._pool = _last_pool(body)
+        self._accepted: set[tuple[int, ...]] = set()
         self._probe(head)
 
     def embed(self, x_BCYX: Tensor) -> Tensor:
@@ -61,6 +63,25 @@ class Foreign(Net):
     def forward(self, x_BCYX: Tensor) -> Tensor:
         self.check(x_BCYX)
         return self.body(x_BCYX)
+
+    def check(self, x_BCYX: Tensor) -> None:
+        """A size that was not seen yet is tried on shapes alone, so that the reason is clear."""
+        super().check(x_BCYX)
+        size = tuple(int(n) for n in x_BCYX.shape[2:])
+        if size in self._accepted:
+            return
+        ghost = copy.deepcopy(self.body).to("meta").eval()
+        try:
+            with torch.no_grad():
+                ghost(torch.empty(1, self.channels, *size, device="meta"))
+        except NotImplementedError:
+            pass  # an operation that knows no shapes without values
+        except (RuntimeError, ValueError, AssertionError) as error:
+            raise SettingsError(
+                f"model {self.name}: does not take pictures of {size[0]}x{size[1]} px: "
+                f"{str(error).splitlines()[0]}; choose another size in the plan"
+            ) from error
+        self._accepted.add(size)
 
     def renamed(self, key: str) -> str:
         """Files of the library know nothing of our wrapper."""

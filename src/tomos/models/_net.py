@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tomos.config import Settings
 from tomos.types import SettingsError
 
 
@@ -21,6 +24,7 @@ class Net(nn.Module):
                      layer: its weights on `maps` are then an exact class activation map
                      (Zhou et al. 2016, arXiv:1512.04150)
     smallest         the shortest side, in pixels, that the net can take
+    options          what was chosen, as plain data: `build(name, channels, classes, **options)`
 
     `forward` refuses pictures of another number of channels or too small ones with SettingsError.
     Sigmoid and softmax belong to the task: logits come out.
@@ -30,11 +34,13 @@ class Net(nn.Module):
     channels: int = 0
     classes: int = 0
     smallest: int = 1
+    options: dict[str, Any]
     linear: nn.Linear | None
 
-    def __init__(self, channels: int, classes: int) -> None:
+    def __init__(self, channels: int, classes: int, options: Settings | None = None) -> None:
         super().__init__()
         self.channels, self.classes = channels, classes
+        self.options = options.model_dump(mode="json") if options else {}
         self.linear = None
 
     def maps(self, x_BCYX: Tensor) -> Tensor | None:

@@ -36,13 +36,24 @@ class Fit:
         """One line a fact, for a log or a person."""
         total = len(self.fitted) + len(self.adapted) + len(self.fresh)
         lines = [f"{self.path}: {len(self.fitted)} of {total} tensors fit"]
-        for title, part in (("adapted", self.adapted), ("left fresh", self.fresh)):
-            lines += [f"{title}: {name}: {why}" for name, why in part.items()]
-        if self.unused:
-            some = ", ".join(list(self.unused)[:4])
-            more = ", ..." if len(self.unused) > 4 else ""
-            lines.append(f"not used: {len(self.unused)} of the file's tensors ({some}{more})")
+        for title, part in (
+            ("adapted", self.adapted),
+            ("left fresh", self.fresh),
+            ("not used", self.unused),
+        ):
+            lines += [f"{title}: {line}" for line in _by_reason(part)]
         return "\n".join(lines)
+
+
+def _by_reason(part: Mapping[str, str]) -> list[str]:
+    """ "names: why", names of one reason together, at most three of them written out."""
+    grouped: dict[str, list[str]] = {}
+    for name, why in part.items():
+        grouped.setdefault(why, []).append(name)
+    return [
+        f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}: {why}"
+        for why, names in grouped.items()
+    ]
 
 
 def load_weights(net: Net, path: Path | str) -> Fit:
@@ -54,8 +65,8 @@ def load_weights(net: Net, path: Path | str) -> Fit:
     gives what it gave. What has another shape (the head, for another number of classes) stays
     fresh. The account says all this; a net is never half loaded: it changes only on success.
 
-    Raises PackageError when nothing fits, or the file holds more than tensors; FormatError when it
-    is no weight file.
+    Raises PackageError when nothing fits, a value is not finite, or the file holds more than
+    tensors; FormatError when it is no weight file.
     """
     path = Path(path)
     given = {net.renamed(key): value for key, value in _tensors(path).items()}
@@ -83,6 +94,9 @@ def load_weights(net: Net, path: Path | str) -> Fit:
             f"{path}: none of its {len(given)} tensors fits model {net.name}: expected names such "
             f"as {_some(own)}, got {_some(given)}; is it the file of another model?"
         )
+    for name, value in taken.items():
+        if not bool(torch.isfinite(value).all()):
+            raise PackageError(f"{path}: {name} holds infinities or NaN; fetch or save it again")
     net.load_state_dict({**own, **taken})
     unused = {
         name: fresh.get(name, "the net has nothing of this name")

@@ -37,7 +37,7 @@ class AlexNet(Net):
     smallest = 7
 
     def __init__(self, channels: int, classes: int, options: Options) -> None:
-        super().__init__(channels, classes)
+        super().__init__(channels, classes, options)
         w, units = options.width, options.hidden
         self.features = nn.Sequential(
             nn.Conv2d(channels, w, 11, stride=4, padding=2),

@@ -114,7 +114,7 @@ class Custom(Net):
     """`convolutions` on maps, then `dense` on features, then `head`."""
 
     def __init__(self, channels: int, classes: int, options: Options) -> None:
-        super().__init__(channels, classes)
+        super().__init__(channels, classes, options)
         self.convolutions, self.dense = nn.Sequential(), nn.Sequential()
         self._width = channels
         self.grid: GridPool | None = None

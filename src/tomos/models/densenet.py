@@ -76,7 +76,7 @@ class DenseNet(Net):
     linear: nn.Linear
 
     def __init__(self, channels: int, classes: int, options: Options) -> None:
-        super().__init__(channels, classes)
+        super().__init__(channels, classes, options)
         kernel, stride = {"imagenet": (7, 2), "medium": (3, 2), "small": (3, 1)}[options.stem]
         inside, last = options.width, len(options.blocks)
         self.features = nn.Sequential()

@@ -81,7 +81,7 @@ class GoogLeNet(Net):
     linear: nn.Linear
 
     def __init__(self, channels: int, classes: int, options: Options) -> None:
-        super().__init__(channels, classes)
+        super().__init__(channels, classes, options)
 
         def part(maps: int) -> int:
             return max(1, maps * options.width // 64)

@@ -36,7 +36,7 @@ class LiverCNN(Net):
     """(3x3 convolution, ReLU, max pooling) for each width, then fc1, ReLU, fc2."""
 
     def __init__(self, channels: int, classes: int, options: Options) -> None:
-        super().__init__(channels, classes)
+        super().__init__(channels, classes, options)
         self.convolutions = nn.Sequential()
         inside = channels
         for width in options.widths:

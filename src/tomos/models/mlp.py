@@ -53,7 +53,7 @@ class MLP(Net):
     """Grid of pixels -> hidden layers -> `head`."""
 
     def __init__(self, channels: int, classes: int, options: Options) -> None:
-        super().__init__(channels, classes)
+        super().__init__(channels, classes, options)
         widths = [channels * options.size[0] * options.size[1], *options.hidden]
         self.grid = GridPool(options.size)
         pairs = pairwise(widths)

@@ -113,7 +113,7 @@ class ResNet(Net):
     def __init__(
         self, channels: int, classes: int, block: type[Basic | Bottleneck], options: Options
     ) -> None:
-        super().__init__(channels, classes)
+        super().__init__(channels, classes, options)
         kernel, stride = {"imagenet": (7, 2), "medium": (3, 2), "small": (3, 1)}[options.stem]
         self.conv1 = nn.Conv2d(
             channels, options.width, kernel, stride, padding=kernel // 2, bias=False

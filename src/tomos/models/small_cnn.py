@@ -33,7 +33,7 @@ class SmallCNN(Net):
     """(3x3 convolution, batch norm, ReLU, max pooling) twice, then fc."""
 
     def __init__(self, channels: int, classes: int, options: Options) -> None:
-        super().__init__(channels, classes)
+        super().__init__(channels, classes, options)
         wide = 2 * options.width
         self.conv1 = nn.Conv2d(channels, options.width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(options.width)

@@ -38,7 +38,7 @@ class TwoLayerCNN(Net):
     """(convolution, ReLU, max pooling) twice, then fc1, ReLU, dropout, fc2."""
 
     def __init__(self, channels: int, classes: int, options: Options) -> None:
-        super().__init__(channels, classes)
+        super().__init__(channels, classes, options)
         wide, side = 2 * options.width, options.kernel
         self.conv1 = nn.Conv2d(channels, options.width, side, padding=side // 2)
         self.conv2 = nn.Conv2d(options.width, wide, side, padding=side // 2)

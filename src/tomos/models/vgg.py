@@ -38,7 +38,7 @@ class VGG(Net):
     """Blocks of 3x3 convolutions, each ended by max pooling, then three dense layers."""
 
     def __init__(self, channels: int, classes: int, options: Options) -> None:
-        super().__init__(channels, classes)
+        super().__init__(channels, classes, options)
         self.features, inside, units = nn.Sequential(), channels, options.hidden
         for index, convolutions in enumerate(options.blocks):
             width = options.width * min(2**index, 8)
