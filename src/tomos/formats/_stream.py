@@ -11,7 +11,7 @@ GZIP = b"\x1f\x8b"
 CHUNK = 2**22
 
 
-def take(path: Path, start: int, needed: int, gzipped: bool = False, windows: bool = True) -> bytes:
+def take(path: Path, start: int, needed: int, gzipped: bool = False) -> bytes:
     """`needed` bytes of the content, from `start`; of what a gzip file unpacks to, if `gzipped`.
 
     Unpacking stops at what is needed, so that a bomb costs no more than the declared size.
@@ -45,6 +45,14 @@ def inflate(path: Path, offset: int, skip: int, needed: int, bits: int) -> bytes
     except zlib.error as error:
         raise FormatError(f"{path}: its compression is damaged ({error}); copy it again") from None
     return bytes(out[skip : skip + needed])
+
+
+def sibling(header: Path, name: str) -> Path:
+    """The data file that a header names: beside it, never elsewhere (the name is from outside)."""
+    data = header.parent / name
+    if Path(name).name != name or not data.is_file():
+        raise FormatError(f"{header}: its pixels, {name!r}, are not a file beside it; bring both")
+    return data
 
 
 def _short(path: Path, found: int, needed: int) -> FormatError:

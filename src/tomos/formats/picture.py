@@ -47,6 +47,8 @@ SPLIT = {
 
 
 def sniff(head: bytes) -> bool:
+    if head[128:132] == b"DICM":
+        return False  # a DICOM file whose preamble makes it a TIFF as well, PS3.10 7.1
     if head.startswith(b"BM"):
         # Two letters are little to go by: BMP also has zero in its two reserved fields.
         return len(head) >= 26 and head[6:10] == b"\0\0\0\0"

@@ -139,7 +139,7 @@ def _what_else(dataset: Dataset) -> str:
         "ANN": "a set of annotations",
         "RWV": "a value mapping",
     }.get(modality)
-    if dataset.text("MediaStorageSOPClassUID") == "1.2.840.10008.1.3.10" or 0x00041220 in dataset:
+    if "DirectoryRecordSequence" in dataset:
         named = "an index of files (DICOMDIR); name the folder instead"
     if named:
         return f"it is {named}"

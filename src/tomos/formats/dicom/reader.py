@@ -15,7 +15,7 @@ from tomos.formats.dicom.geometry import affine_of, flat_affine, plane_of, stack
 from tomos.formats.dicom.layout import COLOUR, Layout, layout_of
 from tomos.formats.dicom.pixels import native, significant
 from tomos.formats.dicom.scan import Scanned, scan
-from tomos.formats.dicom.tags import COMPRESSED, NATIVE
+from tomos.formats.dicom.tags import NATIVE
 from tomos.formats.dicom.values import Scale, apply, invert, scale_of, value_range, window_of
 from tomos.types import GeometryError, Image, Origin
 from tomos.types.image import Frame
@@ -97,13 +97,11 @@ def _stored(
     notes: list[str],
 ) -> tuple[np.ndarray, Layout]:
     """(F, Y, X, S) stored values, and the layout they have after decoding."""
-    if scanned.fragments or scanned.syntax in COMPRESSED:
+    if scanned.fragments or scanned.syntax not in NATIVE:
         from tomos.formats.dicom.codec import decoded
 
         values, layout = decoded(scanned, layout, frame, where, limits, notes)
         return significant(values, layout), layout
-    if scanned.syntax not in NATIVE:
-        notes.append(f"transfer syntax {scanned.syntax} is not known; its pixels are plain")
     return significant(native(scanned.dataset, layout, frame, where), layout), layout
 
 
@@ -131,7 +129,7 @@ def _frames(scanned: Scanned, content: Content, path: Path) -> Image:
     notes = list(content.notes)
     pixels = np.moveaxis(content.pixels, -1, 0)
     try:
-        order, affine = _volume(dataset, count, str(path))
+        order, affine = _volume(dataset, count, path.name)
         if order != list(range(count)):
             pixels = pixels[:, order]
         kind: Frame = "patient"

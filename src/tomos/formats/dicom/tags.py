@@ -9,6 +9,7 @@ from __future__ import annotations
 ATTRIBUTES: dict[str, tuple[int, str]] = {
     "MediaStorageSOPClassUID": (0x00020002, "UI"),
     "TransferSyntaxUID": (0x00020010, "UI"),
+    "DirectoryRecordSequence": (0x00041220, "SQ"),
     "SpecificCharacterSet": (0x00080005, "CS"),
     "ImageType": (0x00080008, "CS"),
     "SOPClassUID": (0x00080016, "UI"),

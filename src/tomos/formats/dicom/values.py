@@ -17,6 +17,10 @@ from tomos.types import FormatError, Window
 
 PET_UNITS = {"BQML": "Bq/ml", "CNTS": "counts", "PROPCNTS": "1", "GML": "SUV", "PCNT": "%",
              "NONE": "1", "CPS": "counts/s"}  # fmt: skip
+# Defined terms of Rescale Type that measure something, PS3.3 C.11.1.1.2; any other text names no
+# unit. OD, the blackening of a film, is left out: it is brightness, and is shown as such.
+RESCALE_TYPES = {"HU": "HU", "MGML": "mg/ml", "PCT": "%", "ED": "10^23/ml",
+                 "EDW": "EDW", "HU_MOD": "HU_MOD", "Z_EFF": "Z_EFF"}  # fmt: skip
 UCUM = {"[hnsf'U]": "HU", "{HU}": "HU", "no units": "1", "": "1"}
 
 
@@ -75,8 +79,8 @@ def _unit(dataset: Dataset, source: Dataset, given: bool) -> str:
     if modality == "PT" and "Units" in dataset:
         return PET_UNITS.get(dataset.text("Units").upper(), dataset.text("Units"))
     kind = source.text("RescaleType")
-    if kind and kind.upper() not in ("US", "UNSPECIFIED", "NORMALIZED"):
-        return kind
+    if kind.upper() in RESCALE_TYPES:
+        return RESCALE_TYPES[kind.upper()]
     return "HU" if modality == "CT" and given and not kind else "1"
 
 
