@@ -1,0 +1,131 @@
+/** The model card: what the model is, what it was made for, and how well it did, with intervals. */
+
+import type { Interval, Model } from "../api";
+import { $, h, openDialog } from "../dom";
+import { maybe, number, percent, t } from "../i18n";
+import { icon } from "../icons";
+import { state } from "../state";
+import { table, words } from "./findings";
+import { prose } from "./prose";
+
+export function openCard(): void {
+  const model = state.model;
+  if (model) openDialog($<HTMLDialogElement>("card"), card(model));
+}
+
+function card(model: Model): HTMLElement {
+  const close = h(
+    "button.quiet",
+    { type: "button", "aria-label": t("card.close"), onclick: () => $<HTMLDialogElement>("card").close() },
+    icon("close"),
+  );
+  return h(
+    "article.card",
+    {},
+    h("header", {}, h("div", {}, h("p.eyebrow", {}, t("card.title")), h("h1", {}, model.name)), close),
+    figures(model),
+    point(model),
+    h("section", {}, h("h2", {}, t("card.classes")), classes(model)),
+    h("section", {}, h("h2", {}, t("card.envelope")), about(model)),
+    model.card && h("section.prose", {}, h("h2", {}, t("card.text")), ...prose(model.card)),
+    h("p.disclaimer", {}, t("disclaimer")),
+  );
+}
+
+function figures(model: Model): HTMLElement {
+  const overall = Object.entries(model.metrics?.overall ?? {}).filter(([, each]) => each?.value != null);
+  const head = h("h2", {}, t("card.figures"));
+  if (!model.metrics || !overall.length) {
+    return h("section", {}, head, h("p.faint", {}, t("card.nofigures")));
+  }
+  const rows = overall.map(([name, figure]) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, maybe(`measure.${name}`, words(name))),
+      h("td.figure", {}, number(figure.value!, 3)),
+      h("td", {}, interval(figure)),
+      h("td.plot", {}, plot(figure)),
+    ),
+  );
+  const titles = [t("card.measure"), t("card.value"), t("card.interval"), ""];
+  const header = h("tr", {}, ...titles.map((title) => h("th", { scope: "col" }, title)));
+  return h(
+    "section",
+    {},
+    head,
+    h("p.faint", {}, source(model)),
+    h("table", {}, h("thead", {}, header), h("tbody", {}, ...rows)),
+  );
+}
+
+function interval({ low, high }: Interval): string {
+  return low == null || high == null ? "–" : `${number(low, 3)} – ${number(high, 3)}`;
+}
+
+/** The interval as a line on 0..1, with the value as a dot. */
+function plot(figure: Interval): HTMLElement {
+  const range = h("i.range");
+  const dot = h("i.dot");
+  const at = (value: number) => `${Math.min(1, Math.max(0, value)) * 100}%`;
+  if (figure.low != null && figure.high != null) {
+    range.style.left = at(figure.low);
+    range.style.width = `calc(${at(figure.high)} - ${at(figure.low)})`;
+  }
+  dot.style.left = at(figure.value!);
+  return h("div.interval", { "aria-hidden": "true" }, range, dot);
+}
+
+function source(model: Model): string {
+  const { dataset, split, n_cases: cases, n_patients: patients } = model.metrics!;
+  const values = { dataset: dataset ?? "", split: maybe(`split.${split}`, split ?? ""), cases: cases ?? 0 };
+  return patients && dataset
+    ? t("card.figures.on", { ...values, patients })
+    : t("card.figures.cases", values);
+}
+
+function point(model: Model): HTMLElement {
+  const { thresholds, rule, split, refer } = model.operating_point;
+  const limits = Object.entries(thresholds).map(
+    ([name, value]): [string, string] => [words(name), percent(value)],
+  );
+  return h(
+    "section",
+    {},
+    h("h2", {}, t("card.point")),
+    table([
+      ...limits,
+      [t("card.rule"), rule],
+      [t("card.split"), split && maybe(`split.${split}`, split)],
+      [t("card.refer"), refer ? t("card.refer.value", { value: percent(refer) }) : null],
+    ]),
+    !limits.length && model.kind === "class" && h("p.faint", {}, t("findings.highest")),
+  );
+}
+
+function classes(model: Model): HTMLElement {
+  const items = model.classes.map((each) =>
+    h("li", {}, words(each.name), each.finding && h("span.tag", {}, t("card.finding"))),
+  );
+  return h("ul.classes", {}, ...items);
+}
+
+function about(model: Model): HTMLElement {
+  const made = Object.entries(model.envelope).map(
+    ([name, value]): [string, string] => [words(name), plain(value)],
+  );
+  return table([
+    ...made,
+    [t("card.input"), [model.input.channels, ...model.input.size].join(" × ")],
+    [t("card.network"), model.members > 1 ? `${model.members} × ${model.network}` : model.network],
+    [t("card.map"), maybe(`map.${model.map_method}`, model.map_method)],
+    [t("card.created"), model.created],
+    [t("card.licence"), model.licence],
+  ]);
+}
+
+function plain(value: unknown): string {
+  if (Array.isArray(value)) return value.map(plain).join(", ");
+  if (typeof value === "number") return number(value);
+  return value === null || value === undefined ? "" : String(value);
+}

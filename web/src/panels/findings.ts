@@ -1,0 +1,177 @@
+/** What the model says of the selected image, most important first. */
+
+import type { Answer, Model, Prediction } from "../api";
+import { $, h } from "../dom";
+import { language, maybe, megabytes, number, percent, t } from "../i18n";
+import { sentence, sort } from "../i18n/messages";
+import { icon } from "../icons";
+import { readAgain } from "../reading";
+import { type Item, selectedItem, state } from "../state";
+import { openCard } from "./card";
+import { tone, toneIcon } from "./files";
+
+export function showFindings(): void {
+  const panel = $("findings");
+  const item = selectedItem();
+  panel.replaceChildren(...parts(item));
+  panel.classList.toggle("empty", !item);
+}
+
+/** A class or label as words: underscores are spaces. */
+export const words = (name: string) => name.replaceAll("_", " ").split("|").join(", ");
+
+function parts(item: Item | null): Node[] {
+  if (!item) return state.offline ? [offline()] : [h("p.faint", {}, t("findings.none"))];
+  if (item.status === "refused") return [refused(item)];
+  if (!item.answer || item.status !== "read") {
+    return [h("p.faint.reading", {}, h("span.spinner"), t("findings.reading"))];
+  }
+  const model = state.models.find((each) => each.name === item.answer?.model);
+  return [
+    verdict(item.answer),
+    ...warnings(item.answer),
+    ...(model ? probabilities(item.answer, model) : []),
+    heatNote(item.answer),
+    facts(item, item.answer),
+    h("button.wide", { type: "button", onclick: openCard }, icon("info"), t("card.open")),
+  ];
+}
+
+function verdict(answer: Answer): HTMLElement {
+  const { prediction } = answer;
+  const label = words(Object.values(prediction.targets)[0]?.label ?? "");
+  const named = prediction.verdict === "finding" ? h("span.verdict-label", {}, label) : null;
+  const reason = prediction.reason && sentence(prediction.reason);
+  const plain = t(`verdict.${prediction.verdict}.text`, { label });
+  return h(
+    `section.verdict.${tone(answer)}`,
+    { "aria-label": t("findings.title") },
+    h("div.verdict-head", {}, icon(toneIcon(answer)), h("h2", {}, t(`verdict.${prediction.verdict}`)), named),
+    h("p", {}, plain),
+    reason && h("p.reason", {}, h("b", {}, t("findings.why")), language() === "zh" ? "：" : ": ", reason),
+  );
+}
+
+function warnings(answer: Answer): HTMLElement[] {
+  const said = sort([...new Set([...answer.prediction.warnings, ...answer.image.warnings])]);
+  const groups = (["envelope", "quality", "file"] as const).filter((kind) => said[kind].length);
+  if (!groups.length) return [];
+  const lists = groups.flatMap((kind) => [
+    h("h3", {}, t(`warnings.${kind}`)),
+    h("ul", {}, ...said[kind].map((text) => h("li", {}, sentence(text)))),
+  ]);
+  const head = h("div.warnings-head", {}, icon("warning"), h("h2", {}, t("warnings.title")));
+  return [h("section.warnings", { role: "note" }, head, ...lists)];
+}
+
+function probabilities(answer: Answer, model: Model): HTMLElement[] {
+  return Object.values(answer.prediction.targets).map((target) => {
+    const { thresholds } = model.operating_point;
+    const names = model.classes.map((each) => each.name).filter((name) => name in target.scores);
+    const called = new Set(target.label.split("|"));
+    const bars = names.map((name) => bar(name, target.scores[name]!, thresholds[name], called.has(name)));
+    const marked = names.some((name) => thresholds[name] !== undefined);
+    return h(
+      "section",
+      {},
+      h("h2", {}, t("findings.probabilities")),
+      h("ul.bars", {}, ...bars),
+      !marked && model.kind === "class" && h("p.faint", {}, t("findings.highest")),
+    );
+  });
+}
+
+function bar(name: string, score: number, threshold: number | undefined, called: boolean): HTMLElement {
+  const fill = h("i.fill");
+  fill.style.width = `${score * 100}%`;
+  const track = h("div.track", {}, fill);
+  let note: HTMLElement | null = null;
+  if (threshold !== undefined) {
+    const mark = h("i.mark");
+    mark.style.left = `${threshold * 100}%`;
+    track.append(mark);
+    note = h("span.threshold", {}, t("findings.threshold", { value: percent(threshold) }));
+  }
+  const label = `${words(name)}: ${percent(score)}`;
+  const spoken = note ? `${label}; ${note.textContent}` : label;
+  return h(
+    "li",
+    { class: called ? "called" : "", role: "img", "aria-label": spoken },
+    h("div.bar-text", {}, h("span", {}, words(name)), h("b", {}, percent(score))),
+    track,
+    note,
+  );
+}
+
+function heatNote(answer: Answer): HTMLElement {
+  const map = answer.maps[0];
+  if (!map) return h("p.faint", {}, t("findings.noheat"));
+  const method = maybe(`map.${map.method}`, map.method);
+  return h("p.faint", {}, t("findings.heat", { label: words(map.label), method }));
+}
+
+function facts(item: Item, answer: Answer): HTMLElement {
+  const { image, seconds } = answer;
+  const spacing = image.spacing?.map((step) => number(step)).reverse().join(" × ");
+  const size = [...image.size].reverse().join(" × ");
+  const time = number(seconds.read + seconds.model, 2);
+  const rows: [string, string | null | undefined][] = [
+    [t("fact.file"), item.file.name],
+    [t("fact.format"), image.format],
+    [t("fact.modality"), image.modality],
+    [t("fact.body"), image.body_part],
+    [t("fact.view"), image.view],
+    [t("fact.size"), size],
+    [t("fact.spacing"), spacing && `${spacing} mm`],
+    [t("fact.type"), image.unit === "1" ? image.type : `${image.type}, ${image.unit}`],
+    [t("fact.time"), t("fact.seconds", { value: time })],
+  ];
+  return h("section", {}, h("h2", {}, t("findings.image")), table(rows));
+}
+
+/** Name and value pairs; those without a value are left out. */
+export function table(rows: [string, string | null | undefined][]): HTMLElement {
+  const kept = rows.filter(([, value]) => value);
+  const cells = kept.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
+  return h("dl", {}, ...cells);
+}
+
+function refused(item: Item): HTMLElement {
+  const again = h("button", { type: "button", onclick: () => readAgain([item]) }, t("error.retry"));
+  return h(
+    "section.verdict.refused",
+    { role: "alert" },
+    h("div.verdict-head", {}, icon("refused"), h("h2", {}, t("error.title"))),
+    h("p.reason", {}, refusal(item)),
+    again,
+  );
+}
+
+/** Why a file was refused, in the page's language where its words are known. */
+export function refusal(item: Item): string {
+  const { status, message } = item.error!;
+  if (status === 0) return t("error.offline");
+  if (status === 413 && !message) return t("error.too_large", { size: megabytes(state.uploadBytes) });
+  if (status === 500 || status < 0) return t("error.failed");
+  return sentence(message);
+}
+
+function offline(): HTMLElement {
+  const head = h("div.verdict-head", {}, icon("refused"), h("h2", {}, t("error.models")));
+  return h("section.verdict.refused", { role: "alert" }, head, h("p", {}, t("error.offline")));
+}
+
+/** For those who listen: the outcome of the selected image in one sentence. */
+export function spoken(item: Item): string {
+  const name = item.file.name;
+  if (item.status === "refused") return t("announce.refused", { name, reason: refusal(item) });
+  return t("announce.read", { name, verdict: verdictWords(item.answer?.prediction) });
+}
+
+export function verdictWords(prediction: Prediction | undefined): string {
+  if (!prediction) return "";
+  const label = words(Object.values(prediction.targets)[0]?.label ?? "");
+  const verdict = t(`verdict.${prediction.verdict}`);
+  if (prediction.verdict !== "finding") return verdict;
+  return language() === "zh" ? `${verdict}：${label}` : `${verdict}: ${label}`;
+}
