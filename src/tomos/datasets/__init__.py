@@ -8,9 +8,12 @@ prepared(dataset, chain) -> Store     images as one memory-mapped array
 folds(cases, target, k)               cross-validation by patient
 """
 
+from tomos.datasets.checking import check
 from tomos.datasets.dataset import Dataset, DatasetInfo, TargetInfo, create, open
+from tomos.datasets.findings import Findings, Problem
 from tomos.datasets.importing import Imported, import_folder
 from tomos.datasets.leak import Dropped, Learnable, learnable
+from tomos.datasets.shortcuts import Shortcut, clues, shortcuts
 from tomos.datasets.split import folds, split
 from tomos.datasets.store import Store, prepared
 
@@ -18,15 +21,21 @@ __all__ = [
     "Dataset",
     "DatasetInfo",
     "Dropped",
+    "Findings",
     "Imported",
     "Learnable",
+    "Problem",
+    "Shortcut",
     "Store",
     "TargetInfo",
+    "check",
+    "clues",
     "create",
     "folds",
     "import_folder",
     "learnable",
     "open",
     "prepared",
+    "shortcuts",
     "split",
 ]

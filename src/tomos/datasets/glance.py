@@ -6,6 +6,7 @@ About 400 bytes an image, so that 300,000 of them fit in memory; no pixels are k
 from __future__ import annotations
 
 from hashlib import blake2b
+from pathlib import PurePath
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def glance(image: Image) -> np.ndarray:
     row["colour"] = colour / ((top - bottom) or 1.0)
     row["low"], row["high"], row["mean"] = low, high, float(plane.mean())
     row["busy"] = float((np.abs(grid - np.median(grid)) > MARGIN).mean())
-    row["format"], row["modality"] = image.origin.format.encode()[:16], image.modality.encode()[:8]
+    row["format"], row["modality"] = _kind(image), image.modality.encode()[:8]
     return row
 
 
@@ -92,6 +93,12 @@ def _smallest(pixels: np.ndarray) -> np.ndarray:
 def _range(image: Image, low: float, high: float) -> tuple[float, float]:
     """What counts as black and white: 0..255 for 8 bits, else what the picture holds."""
     return (0.0, 255.0) if image.pixels.dtype == np.uint8 else (low, high)
+
+
+def _kind(image: Image) -> bytes:
+    """The suffix of the file, else its format: "jpg", "dicom", "npz"."""
+    suffix = PurePath(image.origin.path).suffix[1:].lower()
+    return (suffix if suffix.isalnum() and len(suffix) <= 5 else image.origin.format).encode()[:16]
 
 
 def _bits(image: Image) -> int:

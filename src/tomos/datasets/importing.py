@@ -46,6 +46,34 @@ class Imported:
             found[case.split][case.targets.get(target, "")] += 1
         return {part: dict(counts) for part, counts in found.items() if counts}
 
+    def summary(self) -> str:
+        """What a person reads before (dry run) or after: layout, classes by split, first cases."""
+        source, splits = self.info.provenance, self.counts
+        lines = [
+            f"{self.info.name}: layout {source.layout!r}, {len(self.cases)} cases",
+            f"patients: {source.patient or 'not known'}",
+            f"split: {source.split}",
+            *(
+                f"column {ours!r} is {theirs!r} of the source"
+                for ours, theirs in source.columns.items()
+            ),
+            *(f"note: {note}" for note in source.notes),
+        ]
+        for part, counts in splits.items():
+            found = ", ".join(f"{label or 'no label'} {n}" for label, n in sorted(counts.items()))
+            lines.append(f"  {part or 'no split':<8} {sum(counts.values()):>6}  {found}")
+        for case in self.cases[:3]:
+            lines.append(
+                f"  as {case.name!r}: {case.image} -> {case.targets.get(self.info.target)!r}"
+            )
+        if self.written:
+            lines.append(f"written: {self.folder}; next: tomos check {self.folder}")
+        else:
+            lines.append(
+                "dry run: nothing was written; equal pictures are looked for in the import"
+            )
+        return "\n".join(lines)
+
     def to_json(self) -> dict:
         """The object of `tomos import --json`."""
         return {

@@ -75,7 +75,8 @@ def learnable(
         if not accept_leak:
             raise LeakError(f"{dataset.folder}: {_refusal(dataset.cases, leak)}")
         notes.append(f"Leak accepted ({accept_leak}): {_what(dataset.cases, leak)}.")
-    sides = [("val",)] if leak.refused else [("test",), ("val",)]
+    # An accepted leak of pictures is kept as it is; copies below the limit go in any case.
+    sides = ["val"] if leak.touched_share >= REFUSED_FROM else ["test", "val"]
     dropped = _dropped(dataset.cases, groups, sides)
     gone = {drop.case for drop in dropped}
     kept = [case for case in dataset.cases if case.name not in gone]
@@ -106,7 +107,7 @@ def _both_sides(cases: Sequence[Case], rows: Sequence[int]) -> bool:
 
 
 def _dropped(
-    cases: Sequence[Case], groups: Sequence[Sequence[int]], sides: Sequence[tuple[str]]
+    cases: Sequence[Case], groups: Sequence[Sequence[int]], sides: Sequence[str]
 ) -> list[Dropped]:
     """For each side that is scored on, the copies in the splits before it."""
     dropped: dict[int, Dropped] = {}
@@ -116,7 +117,7 @@ def _dropped(
         if case.patient:
             people.setdefault(case.patient, []).append(row)
     linked += [(rows, "the same patient") for rows in people.values()]
-    for (side,) in sides:
+    for side in sides:
         learning = LEARNING if side == "test" else ("train",)
         for rows, reason in linked:
             held = [r for r in rows if cases[r].split == side and r not in dropped]

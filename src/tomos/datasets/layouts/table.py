@@ -12,7 +12,7 @@ from pathlib import Path
 from tomos.datasets.cases import SPLITS, read_cases
 from tomos.datasets.dataset import CSV, TOML, container, words
 from tomos.datasets.dataset import open as datasets_open
-from tomos.datasets.layouts import Draft, Request
+from tomos.datasets.layouts import Draft, Request, dicom
 from tomos.datasets.layouts._files import images_below, natural, patients, stem
 from tomos.datasets.table import Table, read_table
 from tomos.types import Case, DatasetError, Progress, SettingsError
@@ -99,8 +99,6 @@ def _tables(folder: Path) -> list[Path]:
 
 
 def _holds_dicom(request: Request) -> bool:
-    from tomos.datasets.layouts import dicom
-
     return request.source.is_dir() and dicom.detect(request)
 
 

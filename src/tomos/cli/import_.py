@@ -1,0 +1,63 @@
+"""tomos import SOURCE DATASET"""
+
+from __future__ import annotations
+
+HELP = "Make a data set of a folder per class, train/test pairs, a CSV, a MedMNIST npz or DICOM."
+
+
+FLAGS = {
+    "--images": ("PATTERN", "how a cell of the image column becomes a file name: '{:03d}.bmp'"),
+    "--labels": ("CSV", "a table with the labels of a folder of images: by path, UID or patient"),
+    "--patient": ("RULE", "a column, a regular expression over the path, or 'none'"),
+    "--layout": ("NAME", "folders, table, medmnist or dicom, instead of finding out"),
+}
+
+
+def arguments(parser) -> None:
+    flag = parser.add_argument
+    flag("source", help="a folder, a CSV or an npz; its layout is found out")
+    flag("dataset", help="the folder to make; the originals stay where they are")
+    flag("--dry-run", action="store_true", help="show what it would be, write nothing")
+    flag("--copy", action="store_true", help="copy the images into the data set")
+    meaning = "what a table's column means: label='class label', image='image ID', patient=..."
+    flag("--column", action="append", default=[], metavar="OURS=THEIRS", help=meaning)
+    for name, (value, meaning) in FLAGS.items():
+        flag(name, default="", metavar=value, help=meaning)
+    meaning = "shares of train, val and test where the source has no split (default 70/10/20)"
+    flag("--split", default="70/10/20", metavar="T/V/T", help=meaning)
+    meaning = "what must not be divided (default patient)"
+    flag("--by", choices=("patient", "site"), default="patient", help=meaning)
+    flag("--seed", type=int, default=0, help="of the split (default 0)")
+    flag("--json", action="store_true", help="the result as JSON on stdout")
+
+
+def run(args) -> None:
+    from tomos.cli.terminal import Terminal, print_json
+    from tomos.types import SettingsError
+    from tomos.workflows.import_data import import_data
+
+    columns = {}
+    for pair in args.column:
+        ours, equals, theirs = pair.partition("=")
+        if not equals:
+            raise SettingsError(f"--column {pair}: expected OURS=THEIRS, as in label='class label'")
+        columns[ours.strip()] = theirs.strip()
+    made = import_data(
+        args.source,
+        args.dataset,
+        columns=columns,
+        images=args.images,
+        labels=args.labels,
+        patient=args.patient,
+        layout=args.layout,
+        ratios=args.split,
+        by=args.by,
+        seed=args.seed,
+        copy=args.copy,
+        dry_run=args.dry_run,
+        progress=Terminal(),
+    )
+    if args.json:
+        print_json(made.to_json())
+        return
+    print(made.summary())

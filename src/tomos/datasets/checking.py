@@ -1,0 +1,306 @@
+"""Looking a data set over before anything is learned from it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+
+import numpy as np
+
+from tomos import formats
+from tomos.datasets import duplicates, leak
+from tomos.datasets.cases import SPLITS, relative, split_word
+from tomos.datasets.dataset import Dataset, checksum, container, words
+from tomos.datasets.findings import CLUES_ZH, Findings, Problem, Severity, problem
+from tomos.datasets.shortcuts import Shortcut, clues, shortcuts
+from tomos.datasets.survey import Survey, image_survey
+from tomos.types import Progress, Silent
+
+FEW = 20  # cases of a class in a split, below which figures are rough
+UNEVEN = 10  # times
+SPREAD = 2.0  # largest aspect ratio or side over the smallest, between the 1st and 99th percentile
+BLANK = 0.01
+ORDER = {"error": 0, "warning": 1, "note": 2}
+
+
+def check(dataset: Dataset, progress: Progress | None = None) -> Findings:
+    """Every problem, the worst first. Reads each image once; unreadable ones are findings too."""
+    progress = progress or Silent()
+    seen = image_survey(dataset, progress)
+    exact = duplicates.exact(seen.rows)
+    progress.say("looking for look-alikes")
+    near = duplicates.near(seen, formats.read)
+    found = _shortcuts(dataset, seen)
+    problems = [
+        *_files(dataset, seen),
+        *_labels(dataset),
+        *_splits(dataset),
+        *_leaks(dataset, exact),
+        *_copies(dataset, exact, near),
+        *_pictures(dataset, seen),
+        *(_shortcut(dataset, shortcut) for shortcut in found if shortcut.telling),
+        *_notes(dataset),
+    ]
+    problems.sort(key=lambda entry: ORDER[entry.severity])
+    across = [group for group in (*exact, *near) if _spans(dataset, group)]
+    return Findings(
+        dataset=dataset,
+        survey=seen,
+        problems=tuple(problems),
+        exact=_named(dataset, exact),
+        near=_named(dataset, near),
+        across_split=_named(dataset, across),
+        shortcuts=tuple(found),
+        counts=counts(dataset),
+    )
+
+
+def counts(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """split -> label -> cases; "" stands for no split, or no label."""
+    found: dict[str, Counter] = {split: Counter() for split in (*SPLITS, "")}
+    for case, cell in zip(dataset.cases, dataset.labels, strict=True):
+        for word in words(cell, dataset.kind) or ([""] if not cell else []):
+            found[case.split][word] += 1
+    return {split: dict(labels) for split, labels in found.items() if labels}
+
+
+def _names(dataset: Dataset, rows: Sequence[int] | np.ndarray) -> list[str]:
+    return [dataset.cases[int(row)].name for row in rows]
+
+
+def _named(dataset: Dataset, groups: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(_names(dataset, group)) for group in groups)
+
+
+def _spans(dataset: Dataset, rows: Sequence[int]) -> bool:
+    return len({dataset.cases[row].split for row in rows}) > 1
+
+
+def _files(dataset: Dataset, seen: Survey) -> Iterator[Problem]:
+    if seen.errors:
+        rows = sorted(seen.errors)
+        yield problem(
+            "unreadable",
+            _names(dataset, rows),
+            n=len(rows),
+            total=len(dataset),
+            first=seen.errors[rows[0]],
+        )
+
+
+def _labels(dataset: Dataset) -> Iterator[Problem]:
+    cells = dataset.labels
+    blank = [row for row, cell in enumerate(cells) if not cell]
+    if len(blank) == len(cells):
+        yield problem("no_labels")
+        return
+    if blank:
+        yield problem("some_labels_missing", _names(dataset, blank), n=len(blank), total=len(cells))
+    if dataset.kind == "multilabel":
+        return
+    present = sorted({cell for cell in cells if cell})
+    if len(present) == 1:
+        yield problem("one_class", label=present[0])
+
+
+def _splits(dataset: Dataset) -> Iterator[Problem]:
+    table = counts(dataset)
+    loose = [row for row, case in enumerate(dataset.cases) if not case.split]
+    if loose:
+        yield problem("not_split", _names(dataset, loose), n=len(loose))
+    yield from _misplaced(dataset)
+    if dataset.kind not in ("class", "ordinal", "multilabel") or len(dataset.classes) < 2:
+        return
+    yield from _sparse(dataset, table)
+    yield from _balance(dataset, table)
+
+
+def _sparse(dataset: Dataset, table: dict) -> Iterator[Problem]:
+    """Classes that a split lacks, or of which it has a handful."""
+    there = [split for split in SPLITS if split in table]
+    for label in dataset.classes:
+        lacking = [split for split in there if not table[split].get(label)]
+        if lacking:
+            severity: Severity = "error" if "train" in lacking else "warning"
+            splits = ", ".join(lacking)
+            yield problem("class_missing", severity=severity, label=label, splits=splits)
+    said = []
+    for split in there:
+        few = {k: table[split].get(k, 0) for k in dataset.classes}
+        few = {k: n for k, n in few.items() if 0 < n < FEW}
+        if few:
+            said.append(f"{split} ({', '.join(f'{k!r}: {n}' for k, n in few.items())})")
+    if said:
+        yield problem("few_cases", found=", ".join(said))
+
+
+def _balance(dataset: Dataset, table: dict) -> Iterator[Problem]:
+    have = {k: n for k, n in table.get("train", {}).items() if k and n}
+    if len(have) < 2:
+        return
+    most, least = max(have, key=lambda k: have[k]), min(have, key=lambda k: have[k])
+    if have[most] >= UNEVEN * have[least]:
+        yield problem(
+            "imbalance",
+            most=most,
+            least=least,
+            ratio=have[most] / have[least],
+            n_most=have[most],
+            n_least=have[least],
+        )
+
+
+def _misplaced(dataset: Dataset) -> Iterator[Problem]:
+    """Cases whose folders speak of another split than theirs, or of two."""
+    odd: dict[str, list[int]] = {}
+    for row, case in enumerate(dataset.cases):
+        path = PurePath(relative(container(dataset.image(case))[0], dataset.folder))
+        said = [word for part in path.parts[:-1] if (word := split_word(part))]
+        if said and (len(set(said)) > 1 or (case.split and said[-1] != case.split)):
+            odd.setdefault(case.split, []).append(row)
+    for split, rows in odd.items():
+        first = relative(dataset.image(dataset.cases[rows[0]]), dataset.folder)
+        yield problem(
+            "test_inside_train", _names(dataset, rows), n=len(rows), split=split, first=first
+        )
+
+
+def _leaks(dataset: Dataset, exact: list[list[int]]) -> Iterator[Problem]:
+    found = leak.find(dataset.cases, exact)
+    if found.patients:
+        rows = sorted({row for group in found.patients.values() for row in group})
+        yield problem("patient_across_test", _names(dataset, rows), n=len(found.patients))
+    if found.touched_share >= leak.REFUSED_FROM:
+        rows = sorted({row for group in found.pictures for row in group})
+        yield problem(
+            "test_leak",
+            _names(dataset, rows),
+            n=found.touched,
+            total=found.n_test,
+            share=found.touched_share,
+        )
+    people = {case.patient for case in dataset.cases if case.patient and case.split == "val"}
+    shared = [
+        row
+        for row, case in enumerate(dataset.cases)
+        if case.split == "train" and case.patient in people
+    ]
+    if shared:
+        n = len({dataset.cases[row].patient for row in shared})
+        yield problem("patient_across_val", _names(dataset, shared), n=n)
+
+
+def _copies(dataset: Dataset, exact: list, near: list) -> Iterator[Problem]:
+    labels = dataset.labels
+    split = [group for group in exact if len({labels[row] for row in group if labels[row]}) > 1]
+    if split:
+        first = ", ".join(f"{dataset.cases[row].name} is {labels[row]!r}" for row in split[0][:4])
+        rows = [row for group in split for row in group]
+        yield problem("conflicting_labels", _names(dataset, rows), n=len(split), first=first)
+    across = [group for group in exact if _spans(dataset, group)]
+    for code, groups in (
+        ("copies_across_split", across),
+        ("near_across_split", [group for group in near if _spans(dataset, group)]),
+        ("duplicate_exact", exact),
+        ("duplicate_near", near),
+    ):
+        if groups:
+            rows = [row for group in groups for row in group]
+            yield problem(code, _names(dataset, rows), n=len(groups))
+
+
+def _pictures(dataset: Dataset, seen: Survey) -> Iterator[Problem]:
+    place = np.flatnonzero(seen.seen)
+    rows = seen.rows[place]
+    if not len(rows):
+        return
+    constant = rows["low"] == rows["high"]
+    blank = (rows["busy"] < BLANK) & ~constant
+    for code, which in (("constant", constant), ("nearly_blank", blank)):
+        if which.any():
+            yield problem(code, _names(dataset, place[which]), n=int(which.sum()))
+    yield from _sizes(dataset, rows, place)
+    for code, name in (("mixed_channels", "channels"), ("mixed_depth", "bits")):
+        kinds, count = np.unique(rows[name], return_counts=True)
+        if len(kinds) > 1:
+            usual = kinds[count.argmax()]
+            odd = rows[name] != usual
+            yield problem(
+                code,
+                _names(dataset, place[odd]),
+                n=int(odd.sum()),
+                total=len(rows),
+                odd=", ".join(str(kind) for kind in kinds if kind != usual),
+                usual=usual,
+            )
+    modalities = sorted({text.decode() for text in rows["modality"]} - {""})
+    if len(modalities) > 1:
+        yield problem("mixed_modalities", found=", ".join(modalities))
+
+
+def _sizes(dataset: Dataset, rows: np.ndarray, place: np.ndarray) -> Iterator[Problem]:
+    size = rows["size"].astype(np.float64)
+    area = np.sqrt(size[:, 1] * size[:, 2])
+    odd = np.abs(np.log(area / np.median(area))) > np.log(3)
+    if odd.any():
+        first = "x".join(str(int(n)) for n in size[odd][0] if n > 1)
+        yield problem("odd_size", _names(dataset, place[odd]), n=int(odd.sum()), first=first)
+    ratio = size[:, 2] / size[:, 1]
+    low, high = np.percentile(ratio, (1, 99))
+    small, large = np.percentile(area, (1, 99))
+    if high / low > SPREAD or large / small > SPREAD:
+        order = np.argsort(area)
+        yield problem(
+            "mixed_sizes",
+            small="x".join(str(int(n)) for n in size[order[0], 1:]),
+            large="x".join(str(int(n)) for n in size[order[-1], 1:]),
+            narrow=float(ratio.min()),
+            wide=float(ratio.max()),
+        )
+
+
+def _shortcuts(dataset: Dataset, seen: Survey) -> list[Shortcut]:
+    """Measured without the test split, which must not be looked at for a choice."""
+    if dataset.kind not in ("class", "ordinal"):
+        return []
+    place = {name: k for k, name in enumerate(dataset.classes)}
+    rows = [
+        row
+        for row, case in enumerate(dataset.cases)
+        if seen.rows["seen"][row] and case.split != "test"
+    ]
+    if not rows:
+        return []
+    labels = [place.get(dataset.labels[row], -1) for row in rows]
+    groups = np.unique([dataset.cases[row].group for row in rows], return_inverse=True)[1]
+    return shortcuts(clues(seen.rows[rows]), labels, groups)
+
+
+def _shortcut(dataset: Dataset, found: Shortcut) -> Problem:
+    label, share = max(found.recall.items(), key=lambda entry: entry[1])
+    best, best_zh = "", ""
+    if len(found.recall) > 2:
+        name = dataset.classes[label]
+        best = f"; {name!r} is told best, {share:.0%} of its cases"
+        best_zh = f"；最易识别的是“{name}”（{share:.0%}）"
+    return problem(
+        "shortcut",
+        clue=found.clue,
+        clue_zh=CLUES_ZH[found.clue],
+        value=found.balanced_accuracy,
+        low=found.low,
+        high=found.high,
+        chance=found.chance,
+        n=found.n,
+        best=best,
+        best_zh=best_zh,
+    )
+
+
+def _notes(dataset: Dataset) -> Iterator[Problem]:
+    unknown = sum(not case.patient for case in dataset.cases)
+    if unknown:
+        yield problem("patients_unknown", n=unknown, total=len(dataset))
+    if dataset.info.checksum and checksum(dataset.cases) != dataset.info.checksum:
+        yield problem("changed_since_import")
