@@ -55,7 +55,7 @@ def graph(filters: np.ndarray, linear: np.ndarray, bias: np.ndarray, size=(None,
 
 
 def bright(classes=2, size=(8, 8), seed=0) -> bytes:
-    """Logit of the last class grows with brightness; one filter passes the picture, two are noise."""
+    """Logit of the last class grows with the picture; one filter passes it, two are noise."""
     rng = np.random.default_rng(seed)
     filters = np.zeros((3, 1, 3, 3))
     filters[0, 0, 1, 1] = 1
@@ -77,7 +77,7 @@ def manifest(**changes) -> package.Manifest:
         "graphs": ({"file": "graphs/0.onnx", "outputs": ("logits", "features", "cam")},),
         "map_method": "cam",
         "features": True,
-        "operating_point": {"thresholds": {"bright": 0.5}, "positive": "bright"},
+        "operating_point": {"thresholds": {"bright": 0.5}},
     }
     return package.Manifest.model_validate({**values, **changes})
 

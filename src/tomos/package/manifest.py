@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from tomos.config import Settings
 
 SCHEMA = 1
+Side = Annotated[int, Field(ge=1, le=4096)]
 SHA256 = r"^[0-9a-f]{64}$"
 
 
@@ -21,11 +22,11 @@ class Code(Settings):
 
 
 class Class(Settings):
-    """One class. `finding`: whether naming it means that something was found."""
+    """One class. `finding`: whether naming it means that something was found; None: by its name."""
 
     name: str
     codes: tuple[Code, ...] = ()
-    finding: bool = True
+    finding: bool | None = None
 
 
 class InputPart(Settings):
@@ -53,17 +54,17 @@ class GraphPart(Settings):
 class OperatingPoint(Settings):
     """Where a probability becomes a call, and how that was chosen.
 
-    thresholds  class -> lowest probability that calls it. Kind "class" with two classes: one entry,
-                for the positive class; with more the highest probability wins and none is needed
-    positive    the class whose threshold counts when there are two; "" otherwise
-    refer       half-width in probability around a threshold within which a reader must look
-    rule, split, figures  how it was chosen, on which part, and what it gave there
+    thresholds  class -> lowest probability that calls it, as `tomos.tasks.classify.decode` reads
+                it: two classes have one entry, that of the positive class
+    refer       class -> (low, high): a probability in between, too near to the threshold for the
+                model to decide, is referred to a reader
+    rule, reason, split, figures  how the thresholds were chosen, on which part, and what they gave
     """
 
     thresholds: dict[str, float] = Field(default_factory=dict)
-    positive: str = ""
-    refer: float = Field(default=0.0, ge=0, lt=0.5)
+    refer: dict[str, tuple[float, float]] = Field(default_factory=dict)
     rule: str = ""
+    reason: str = ""
     split: str = ""
     figures: dict[str, Any] = Field(default_factory=dict)
 
@@ -71,7 +72,7 @@ class OperatingPoint(Settings):
 class Example(Settings):
     """A synthetic input, made from `seed` and never from a patient, and the answer to it.
 
-    size       (Y, X) of the picture before `prepare`
+    size       (Y, X) of the picture before `prepare`, and how many channels it has
     digest     SHA-256 of its pixels
     logits     (G, K) of each graph, before views and calibration
     tolerance  precision -> allowed difference: of logits relative to their largest ("fp32",
@@ -79,7 +80,8 @@ class Example(Settings):
     """
 
     seed: int = Field(ge=0)
-    size: tuple[int, int]
+    size: tuple[Side, Side]
+    channels: int = Field(default=1, ge=1, le=4)
     digest: str = Field(pattern=SHA256)
     logits: tuple[tuple[float, ...], ...]
     tolerance: dict[str, float] = Field(
@@ -143,7 +145,7 @@ class Manifest(Settings):
         if len(set(names)) != len(names):
             raise ValueError(f"expected classes with different names, got {list(names)}")
         point = self.operating_point
-        strangers = {*point.thresholds, *filter(None, [point.positive])} - set(names)
+        strangers = {*point.thresholds, *point.refer} - set(names)
         if strangers:
             raise ValueError(f"the operating point names no class of the model: {strangers}")
         if self.map_method == "cam" and any("cam" not in g.outputs for g in self.graphs):

@@ -1,0 +1,68 @@
+"""Several graphs and several views of a picture, as one network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tomos.inference.network import Network
+from tomos.transforms import views as turned
+from tomos.types import PackageError, SettingsError
+
+
+class Averaged:
+    """The mean over graphs and views: logits (before any calibration) and cam, turned back.
+
+    `features` are those of the first graph on the first view: features of different networks have
+    nothing in common to be averaged.
+    """
+
+    def __init__(self, networks: Sequence[Network], views: Sequence[str] = ("identity",)):
+        if not networks or not views:
+            raise PackageError("expected at least one graph and one view")
+        self.networks = tuple(networks)
+        self.views = tuple(views)
+        common = set(networks[0].outputs).intersection(*(n.outputs for n in networks))
+        self.outputs = tuple(name for name in networks[0].outputs if name in common)
+
+    def __call__(
+        self, inputs: Mapping[str, np.ndarray], wanted: Sequence[str] = ()
+    ) -> dict[str, np.ndarray]:
+        names = tuple(wanted or self.outputs)
+        results: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        x = inputs["image"]
+        for name in self.views:
+            picture = {"image": np.ascontiguousarray(turned.view(x, name))}
+            for place, network in enumerate(self.networks):
+                first = place == 0 and name == self.views[0]
+                asked = [n for n in names if n != "features" or first]
+                if not asked:
+                    continue
+                for key, value in network(picture, asked).items():
+                    value = turned.undo(value, name) if key == "cam" else value
+                    results[key].append(value)
+        return {name: _mean(name, values) for name, values in results.items()}
+
+
+def check_views(views: Sequence[str], size: Sequence[int]) -> None:
+    """Refuse a view that is not known, or that swaps the sides of a picture that is not square."""
+    probe = np.zeros(tuple(size))
+    for name in views:
+        try:
+            shape = turned.view(probe, name).shape
+        except SettingsError as error:
+            raise PackageError(f"views: {error}") from None
+        if shape != probe.shape:
+            raise PackageError(f"the view {name!r} needs square pictures, the model takes {size}")
+
+
+def _mean(name: str, values: list[np.ndarray]) -> np.ndarray:
+    if len(values) == 1:
+        return values[0]
+    if len({value.shape for value in values}) > 1:
+        raise PackageError(
+            f"the graphs give {name} of different shapes, {[value.shape for value in values]}; "
+            "such an ensemble cannot be averaged"
+        )
+    return np.stack(values).mean(axis=0, dtype=np.float32)

@@ -1,0 +1,137 @@
+"""The synthetic example of a model file: proof that this runtime gives the answers it should.
+
+It is made from a seed by whole numbers only, so that every machine has the same picture, and it is
+never a patient's. It goes through `prepare` like any input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tomos.inference.network import Network
+from tomos.package import Example, Manifest, Package
+from tomos.tasks import classify
+from tomos.transforms.prepare import Chain
+from tomos.types import Image, Origin, PackageError
+
+
+def picture(seed: int, size: tuple[int, int], channels: int = 1) -> Image:
+    """(channels, Y, X) uint8: blocks of random brightness under fine grain, from `seed` alone.
+
+    `PCG64.random_raw` is the one stream of numpy that never changes (NEP 19).
+    """
+    raw = np.random.PCG64(seed)
+    blocks = (raw.random_raw(channels * 64) % np.uint64(200)).astype(np.int64).reshape(-1, 8, 8)
+    grain = (raw.random_raw(channels * size[0] * size[1]) % np.uint64(40)).astype(np.int64)
+    rows = np.arange(size[0]) * 8 // size[0]
+    columns = np.arange(size[1]) * 8 // size[1]
+    pixels = blocks[:, rows][:, :, columns] + grain.reshape(channels, *size)
+    origin = Origin(path="synthetic example", format="synthetic")
+    return Image(np.minimum(pixels, 255).astype(np.uint8), value_range=(0, 255), origin=origin)
+
+
+def digest(image: Image) -> str:
+    return hashlib.sha256(image.pixels.tobytes()).hexdigest()
+
+
+def make(
+    prepare: Chain | Sequence[dict],
+    networks: Sequence[Network],
+    channels: int,
+    size: tuple[int, int],
+    seed: int = 0,
+) -> Example:
+    """The example of a model: its answers by these networks, for `package.write`.
+
+    channels  of the picture before `prepare`; size (Y, X) of it
+    """
+    chain = prepare if isinstance(prepare, Chain) else Chain(prepare)
+    image = picture(seed, size, channels)
+    logits = _run(networks, chain(image).pixels)
+    return Example(
+        seed=seed,
+        size=size,
+        channels=channels,
+        digest=digest(image),
+        logits=tuple(tuple(float(v) for v in row) for row in logits),
+    )
+
+
+def verify(manifest: Manifest, chain: Chain, networks: Sequence[Network], where: str) -> None:
+    """Run the example. PackageError when the answer is not the stated one within the tolerance.
+
+    fp32, fp16: largest difference of logits, relative to the largest logit (at least 1)
+    int8:       same class, and the tolerance in probability
+    """
+    example = manifest.example
+    if example is None:
+        return
+    image = picture(example.seed, example.size, example.channels)
+    if digest(image) != example.digest:
+        raise PackageError(
+            f"{where}: the synthetic example cannot be made again on this machine "
+            f"(numpy {np.__version__}); please report it"
+        )
+    came, expected = _run(networks, chain(image).pixels), np.array(example.logits)
+    for part, got, want in zip(manifest.graphs, came, expected, strict=True):
+        tolerance = example.tolerance.get(part.precision, 1e-3)
+        if part.precision == "int8":
+            p, q = (classify.probabilities(row, manifest.kind) for row in (got, want))
+            off, same = float(np.abs(p - q).max()), got.argmax() == want.argmax()
+        else:
+            off, same = float(np.abs(got - want).max() / max(1.0, np.abs(want).max())), True
+        if not (off <= tolerance and same):
+            raise PackageError(
+                f"{where}: {part.file} does not give its own answer on this machine: expected "
+                f"logits {_text(want)}, got {_text(got)} (off by {off:.2g}, {tolerance:g} is "
+                "allowed). Do not use it here; try --backend, or update onnxruntime"
+            )
+
+
+def verify_once(
+    package: Package, chain: Chain, networks: Sequence[Network], runtime: str, cache: Path | None
+) -> bool:
+    """`verify`, unless this file passed before with this runtime on this machine; True if it ran.
+
+    Where the marker cannot be written, the example runs every time: harmless.
+    """
+    marker = (cache or cache_folder()) / "verified" / _key(package.sha256, runtime)
+    if marker.exists():
+        return False
+    verify(package.manifest, chain, networks, str(package.path))
+    with contextlib.suppress(OSError):
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+    return True
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for Tomos, by the platform's convention."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "tomos"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/tomos"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tomos"
+
+
+def _key(sha256: str, runtime: str) -> str:
+    machine = f"{sha256} {runtime} numpy {np.__version__} {platform.machine()} {platform.node()}"
+    return hashlib.sha256(machine.encode()).hexdigest()[:40]
+
+
+def _run(networks: Sequence[Network], pixels: np.ndarray) -> np.ndarray:
+    """(G, K) float64 logits of one prepared picture."""
+    inputs = {"image": pixels[None]}
+    return np.array([network(inputs, ("logits",))["logits"][0] for network in networks], float)
+
+
+def _text(row: np.ndarray) -> str:
+    return "(" + ", ".join(f"{value:.4g}" for value in row[:6]) + ")"
