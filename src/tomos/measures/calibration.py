@@ -31,7 +31,7 @@ def sigmoid(logits: np.ndarray | float) -> np.ndarray:
     return np.where(logits >= 0, 1, small) / (1 + small)
 
 
-def logit(probability: np.ndarray, limit: float = 1e-7) -> np.ndarray:
+def logit(probability: np.ndarray | float, limit: float = 1e-7) -> np.ndarray:
     """log(p / (1 - p)), p kept `limit` away from 0 and 1."""
     p = np.clip(np.asarray(probability, float), limit, 1 - limit)
     return np.log(p / (1 - p))

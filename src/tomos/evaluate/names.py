@@ -1,0 +1,87 @@
+"""What figures are called on the page, and what they mean, in one sentence each."""
+
+from __future__ import annotations
+
+from tomos.evaluate.language import Words
+
+METRICS: dict[str, Words] = {
+    "auroc": Words("AUROC", "AUROC"),
+    "average_precision": Words("Average precision", "平均精确率"),
+    "accuracy": Words("Accuracy", "准确率"),
+    "balanced_accuracy": Words("Balanced accuracy", "平衡准确率"),
+    "sensitivity": Words("Sensitivity", "敏感度"),
+    "specificity": Words("Specificity", "特异度"),
+    "precision": Words("Precision", "精确率"),
+    "f1": Words("F1", "F1"),
+    "kappa": Words("Cohen's kappa", "Cohen κ"),
+    "quadratic_kappa": Words("Quadratic kappa", "二次加权 κ"),
+    "brier": Words("Brier score", "Brier 分数"),
+    "ece": Words("Calibration error", "校准误差"),
+    "mae": Words("Mean steps off", "平均偏差级数"),
+    "ppv": Words("PPV", "阳性预测值"),
+    "npv": Words("NPV", "阴性预测值"),
+    "lr_positive": Words("LR+", "阳性似然比"),
+    "lr_negative": Words("LR−", "阴性似然比"),
+}
+MEANING: dict[str, Words] = {
+    "auroc": Words(
+        "chance that a case with the finding scores higher than one without",
+        "有病变的病例得分高于无病变病例的概率",
+    ),
+    "average_precision": Words(
+        "precision averaged over all sensitivities", "各敏感度下精确率的平均"
+    ),
+    "accuracy": Words("share of right answers", "判断正确的比例"),
+    "balanced_accuracy": Words(
+        "mean of the classes' shares of right answers", "各类别正确率的平均"
+    ),
+    "sensitivity": Words("of those with the finding, share found", "有病变者中被检出的比例"),
+    "specificity": Words("of those without, share left in peace", "无病变者中未被误报的比例"),
+    "precision": Words(
+        "of those called positive here, share that are", "在本数据中判为阳性者里真阳性的比例"
+    ),
+    "f1": Words("balance of precision and sensitivity", "精确率与敏感度的调和平均"),
+    "kappa": Words("agreement beyond chance", "超出偶然的一致性"),
+    "quadratic_kappa": Words(
+        "agreement beyond chance, far misses counted more", "超出偶然的一致性，差得越远扣分越多"
+    ),
+    "brier": Words("squared error of the probability; 0 is best", "概率的平方误差，0 为最好"),
+    "ece": Words(
+        "mean gap between said and true share; 0 is best", "所报概率与实际比例的平均差距，0 为最好"
+    ),
+    "mae": Words("grades between answer and truth; 0 is best", "判断与真值相差的级数，0 为最好"),
+    "ppv": Words("of those called positive, share that have it", "判为阳性者中真正有病变的比例"),
+    "npv": Words(
+        "of those called negative, share that are free of it", "判为阴性者中确无病变的比例"
+    ),
+    "lr_positive": Words(
+        "how many times a positive answer multiplies the odds", "阳性结果使患病比数增至的倍数"
+    ),
+    "lr_negative": Words(
+        "how many times a negative answer multiplies the odds", "阴性结果使患病比数变为的倍数"
+    ),
+}
+MACRO = Words(", mean over classes", "（各类平均）")
+SPLITS = {
+    "train": Words("training", "训练"),
+    "val": Words("validation", "验证"),
+    "test": Words("test", "测试"),
+}
+RULES = {
+    "plateau": Words("middle of the plateau", "平台中点"),
+    "smooth": Words("best expected balance", "预期平衡准确率最优"),
+    "youden": Words("Youden's index", "约登指数"),
+    "sensitivity": Words("wanted sensitivity", "指定敏感度"),
+    "cost": Words("stated costs", "给定代价"),
+    "half": Words("one half", "二分之一"),
+}
+
+
+def split(name: str) -> Words:
+    """A split by its name in words."""
+    return SPLITS.get(name, Words(name))
+
+
+def metric(name: str) -> Words:
+    """A figure by its name in words."""
+    return METRICS.get(name, Words(name.replace("_", " ")))

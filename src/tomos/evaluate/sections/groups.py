@@ -1,0 +1,59 @@
+"""Subgroups: does it work as well for everybody?"""
+
+from __future__ import annotations
+
+from tomos.evaluate.language import Words, both
+from tomos.evaluate.markup import forest, section
+from tomos.evaluate.names import metric
+from tomos.evaluate.numbers import count
+from tomos.evaluate.view import View
+
+COLUMNS = {
+    "sex": Words("Sex", "性别"),
+    "age": Words("Age", "年龄"),
+    "site": Words("Site", "机构"),
+    "device": Words("Device", "设备"),
+    "date": Words("Date", "日期"),
+    "modality": Words("Modality", "模态"),
+    "view": Words("View", "体位"),
+}
+LEVELS = {"not stated": Words("not stated", "未说明"), "other": Words("other", "其他")}
+
+
+def subgroups(view: View) -> str:
+    """AUROC by subgroup on one scale, the whole as a line; accuracy where AUROC is undefined."""
+    groups = view.metrics.get("subgroups", {})
+    overall = view.metrics["overall"]
+    blocks = []
+    for column, levels in groups.items():
+        rows = []
+        for level, figures in levels.items():
+            entry = figures.get("auroc", {})
+            name = LEVELS.get(level, Words(level.replace(">=", "≥"), level.replace(" to ", " 至 ")))
+            rows.append((both(name), entry, both(_note(entry, figures))))
+        low = 0.5 if all((entry.get("low") or 0) >= 0.5 for _, entry, _ in rows) else 0.0
+        title = both(COLUMNS.get(column, Words(column)))
+        bars = forest(rows, low=low, mark=overall["auroc"]["value"])
+        blocks.append(f'<div class="group"><h3>{title}</h3>{bars}</div>')
+    if not blocks:
+        return ""
+    lead = Words(
+        f"AUROC by subgroup with 95 % intervals; the upright line is the whole. {view.cases.en}. "
+        "Many subgroups: one of twenty differs by chance.",
+        f"各亚组的 AUROC 及 95 % 区间，竖线为总体。{view.cases.zh}。"
+        "亚组很多时，约二十分之一会因偶然而不同。",
+    )
+    body = f'<div class="groups">{"".join(blocks)}</div>'
+    return section("subgroups", Words("Subgroups", "亚组"), body, lead)
+
+
+def _note(entry: dict, figures: dict) -> Words:
+    n, patients = count(entry.get("n", 0)), count(entry.get("n_patients", 0))
+    en, zh = f"n = {n}, {patients} patients", f"n = {n}，{patients} 名患者"
+    accuracy = figures.get("accuracy", {}).get("value")
+    if accuracy is not None:
+        en += f", {metric('accuracy').en.lower()} {accuracy:.3f}"
+        zh += f"，{metric('accuracy').zh} {accuracy:.3f}"
+    if entry.get("note") == "few cases":
+        en, zh = f"{en}. Few cases: rough", f"{zh}。例数少，较粗略"
+    return Words(en, zh)

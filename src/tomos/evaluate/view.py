@@ -1,0 +1,67 @@
+"""What every section of a page looks at: the report's data, and what is worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tomos.evaluate.curves import ClassCurves, class_curves
+from tomos.evaluate.language import Words
+from tomos.evaluate.names import split
+from tomos.evaluate.numbers import count
+from tomos.evaluate.report_data import Report
+from tomos.evaluate.table import Table
+
+MOST_CLASSES = 6
+TONES = ("a", "b", "c", "d", "e", "f")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """The report, its assessed cases, and the curves of the classes shown (the positive of two)."""
+
+    report: Report
+    metrics: Mapping[str, Any]
+    table: Table
+    curves: list[ClassCurves]
+
+    @property
+    def operating(self) -> Mapping[str, Any]:
+        """The operating point as `metrics.json` has it."""
+        return self.metrics.get("operating_point", {})
+
+    @property
+    def positive(self) -> str:
+        """The finding's name, with two classes."""
+        return self.table.classes[self.table.positive_index]
+
+    @property
+    def negative(self) -> str:
+        """The other one's name."""
+        return self.table.classes[1 - self.table.positive_index]
+
+    @property
+    def cases(self) -> Words:
+        """624 test cases of 332 patients"""
+        n, patients = self.metrics["n_cases"], self.metrics["n_patients"]
+        part = split(self.metrics["split"])
+        if not self.metrics.get("patients_known", True):
+            return Words(
+                f"{count(n)} {part.en} images (patients unknown)",
+                f"{part.zh or part.en}集 {count(n)} 张图像（患者未知）",
+            )
+        return Words(
+            f"{count(n)} {part.en} cases of {count(patients)} patients",
+            f"{part.zh or part.en}集 {count(n)} 例（{count(patients)} 名患者）",
+        )
+
+
+def view(report: Report) -> View:
+    """Work out the curves of a report: one class of two, else the first six with cases."""
+    table = report.table.rows(report.table.assessed)
+    every = range(len(table.classes))
+    wanted = [table.positive_index] if table.is_binary else list(every)
+    found = [class_curves(table, index) for index in wanted]
+    curves = [each for each in found if each is not None][:MOST_CLASSES]
+    return View(report, report.metrics, table, curves)
