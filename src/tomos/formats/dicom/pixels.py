@@ -41,17 +41,21 @@ def _numbers(
     size = layout.dtype.itemsize
     values = layout.frame_bits // 8 // size
     offset = first * values * size
-    if dataset.big and size == 1 and vr != b"OB":
-        # PS3.5 A.3: OW in big endian is swapped by words even where a value takes one byte.
-        whole = dataset.data[start : start + dataset_length(dataset, layout)]
-        words = np.frombuffer(whole[: len(whole) // 2 * 2], ">u2").astype("<u2").view(np.uint8)
-        return words[offset : offset + values * count].view(layout.dtype)
+    if dataset.big and vr != b"OB" and size in (1, 4):
+        return _from_words(dataset.data, start, offset, values * count, layout.dtype)
     order = layout.dtype.newbyteorder(">" if dataset.big else "<")
     return np.frombuffer(dataset.data, order, values * count, start + offset)
 
 
-def dataset_length(dataset: Dataset, layout: Layout) -> int:
-    return dataset.elements[layout.element][2]
+def _from_words(data: bytes, start: int, offset: int, count: int, dtype: np.dtype) -> np.ndarray:
+    """Values of 8 or 32 bit in big endian OW: the bytes of 16-bit words are swapped, whatever the
+    words hold, low word first (PS3.5 6.2 and 8.1.1; DCMTK and GDCM agree)."""
+    first = offset // 2 * 2
+    words = (offset - first + count * dtype.itemsize + 1) // 2
+    there = min(words, (len(data) - start - first) // 2)
+    swapped = np.frombuffer(data, ">u2", there, start + first).astype("<u2").view(np.uint8)
+    needed = swapped[offset - first :][: count * dtype.itemsize]
+    return np.ascontiguousarray(needed).view(dtype.newbyteorder("<"))
 
 
 def _bits(data: bytes, start: int, layout: Layout, first: int, count: int) -> np.ndarray:
