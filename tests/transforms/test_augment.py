@@ -267,6 +267,13 @@ def test_noise_is_as_strong_as_asked_and_unlike_from_row_to_row():
         assert np.abs(flat - np.eye(3)).max() < 0.05
 
 
+def test_a_batch_too_large_to_do_at_once_is_done_in_parts():
+    chain = Chain([{"step": "rotate"}, {"step": "noise"}], (256, 256))
+    x, numbers = torch.rand((40, 1, 256, 256)), chain.draw(0, 40)
+    whole = chain.apply(x, numbers, range(40))
+    assert torch.equal(whole[35:], chain.apply(x[35:], numbers, range(35, 40)))
+
+
 def test_long_and_short_stretches_of_noise_are_the_same():
     from tomos.transforms.augment._bank import Bank
 
@@ -275,6 +282,9 @@ def test_long_and_short_stretches_of_noise_are_the_same():
     one = bank.add(x.clone(), starts, strength)
     rows = bank.rows(starts, 10000, x.device).view_as(x) * strength.view(-1, 1, 1, 1)
     assert torch.allclose(one, rows)
+    before = bank.rows(starts, 50, x.device)
+    bank.rows(starts, 20000, x.device)  # needs a longer bank
+    assert torch.equal(bank.rows(starts, 50, x.device), before)
 
 
 def test_blur_spreads_a_dot_by_sigma_and_sharpening_undoes_some():
