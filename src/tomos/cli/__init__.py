@@ -7,6 +7,7 @@ that `tomos --help` is instant; ONE_LINE below is checked against the files by a
 
 from __future__ import annotations
 
+import os
 import sys
 
 ONE_LINE = {
@@ -64,6 +65,9 @@ def _command(name: str, words: list[str]) -> int:
         from tomos.config.plugins import did_you_mean
 
         raise SettingsError(f"no such command{did_you_mean(name, list(ONE_LINE))}")
+    # Threads that wait for the next piece of work must not spin: on a shared machine they take the
+    # processor from those that have one. It has to be said before any library starts its threads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     module = importlib.import_module(f"tomos.cli.{name.replace('import', 'import_')}")
     parser = argparse.ArgumentParser(prog=f"tomos {name}", description=module.HELP)
     module.arguments(parser)

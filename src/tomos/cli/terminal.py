@@ -16,14 +16,16 @@ class Terminal:
         self._started = time.monotonic()
         self._drawn = 0.0
         self._first = (0.0, 0)
+        self._work = (0, "")
 
     def say(self, text: str) -> None:
         print(f"\r\033[K{text}" if self._tty else text, file=sys.stderr, flush=True)
 
     def step(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
-        if done <= 1 or done < self._first[1]:
-            self._first = (now, done)
+        work = (total, note.partition("  ")[0].split(" ")[0])
+        if work != self._work or done < self._first[1]:
+            self._work, self._first = work, (now, done)
         if now - self._drawn < (0.1 if self._tty else 10) and done < total:
             return
         self._drawn = now

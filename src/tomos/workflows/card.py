@@ -1,0 +1,47 @@
+"""The model card: what a model is for, what it is not for, and what it rests on."""
+
+from __future__ import annotations
+
+from tomos.evaluate import Words
+from tomos.package import Manifest
+from tomos.plan import Plan
+
+
+def card(manifest: Manifest, plan: Plan) -> Words:
+    """The card as text, in English and Chinese."""
+    data = manifest.dataset
+    classes = ", ".join(manifest.class_names)
+    people = "patients" if data.get("patients_known") else "cases (patients not named)"
+    en = (
+        f"# {manifest.name}\n\n"
+        f"Tells {classes} apart in single pictures. {len(manifest.graphs)} network(s) "
+        f"{plan.model.name} at {' x '.join(map(str, plan.size))} pixels, trained from "
+        f"{'a weight file' if plan.model.weights else 'scratch'} on {data['n_train']} pictures, "
+        f"with {data['n_val']} to choose threshold and confidence, of {data['n_patients']} {people} "
+        f"in {data['name']}.\n\n"
+        "Intended use: research, and as a second look beside a reader. Not a medical device; not "
+        "for a diagnosis by itself, nor for pictures of another kind, which are referred.\n"
+    )
+    zh = (
+        f"# {manifest.name}\n\n"
+        f"在单幅图像中区分：{'、'.join(manifest.class_names)}。"
+        f"由 {len(manifest.graphs)} 个 {plan.model.name} 网络组成，输入 "
+        f"{' × '.join(map(str, plan.size))} 像素，用 {data['n_train']} 幅图像训练，"
+        f"{data['n_val']} 幅用于选择阈值和校准（数据集：{data['name']}）。\n\n"
+        "预期用途：科研，以及作为阅片者的辅助参考。不是医疗器械；不能单独用于诊断，"
+        "也不适用于其他类型的图像（此类图像会转交阅片者）。\n"
+    )
+    return Words(en, zh)
+
+
+PURPOSE = Words(
+    "Research, and a second look beside a reader.", "科研用途，以及作为阅片者的辅助参考。"
+)
+NOT_FOR = Words(
+    "Diagnosis by itself; pictures of another kind, body part or modality than those below.",
+    "单独用于诊断；与下述不同的图像类型、部位或成像方式。",
+)
+USERS = Words(
+    "Readers of medical images and engineers who know this report.",
+    "了解本报告的阅片医师和工程师。",
+)

@@ -1,0 +1,258 @@
+"""Fills the report: figures, worst cases with heat maps, data, plan, training, model card."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from tomos import evaluate as figures
+from tomos.datasets import Dropped, Findings
+from tomos.evaluate import (
+    Card,
+    Choice,
+    DataSummary,
+    Notice,
+    Picture,
+    Report,
+    Shortcut,
+    Split,
+    Training,
+    Words,
+)
+from tomos.formats import png_bytes, read
+from tomos.plan import Plan
+from tomos.transforms.prepare import Chain
+from tomos.types import FormatError, Image, Progress, Silent
+from tomos.workflows.card import NOT_FOR, PURPOSE, USERS
+from tomos.workflows.evaluate import Judged, save_metrics
+
+WORST = 8
+SHOWN_SIDE = 256
+CLUES = {
+    "size": Words("picture size", "图像尺寸"),
+    "aspect": Words("aspect ratio", "宽高比"),
+    "format": Words("file type and bit depth", "文件类型与位深"),
+    "colour": Words("colour", "颜色"),
+    "border": Words("the picture's border alone", "仅图像边框"),
+}
+PARTS = {
+    "prepare": Words("Preparation", "预处理"),
+    "augment": Words("Augmentation", "数据增强"),
+    "model": Words("Model", "模型"),
+    "train": Words("Training", "训练"),
+    "recipe": Words("Recipe", "既定方案"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Background:
+    """What a training run knows and an evaluation of a bare model file does not."""
+
+    plan: Plan | None = None
+    training: Training | None = None
+    findings: Findings | None = None
+    dropped: Sequence[Dropped] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    notices: Sequence[Notice] = ()
+
+
+def report(
+    judged: Judged,
+    folder: Path,
+    background: Background | None = None,
+    progress: Progress | None = None,
+) -> Judged:
+    """Write `metrics.json` and `report.html` to `folder`."""
+    progress = progress or Silent()
+    known = background or Background()
+    page = Report(
+        metrics=judged.metrics,
+        table=judged.table,
+        operating=next(iter(judged.points.values()), None) if judged.table.is_binary else None,
+        title=judged.predictor.name,
+        card=_card(judged, known.plan),
+        data=_data(judged, known),
+        notices=[*known.notices, *_notices(judged)],
+        pictures=pictures(judged, progress),
+        plan=_plan(known.plan),
+        training=known.training,
+        made=date.today().isoformat(),
+    )
+    progress.say("writing the report")
+    save_metrics(judged, folder / "metrics.json")
+    figures.write_report(folder / "report.html", page)
+    return replace(judged, files=(folder / "metrics.json", folder / "report.html"))
+
+
+def pictures(judged: Judged, progress: Progress, n: int = WORST) -> list[Picture]:
+    """The worst cases as pictures, each with the heat map of what was said."""
+    from tomos.explain import heatmap
+
+    points = judged.points
+    binary = judged.table.is_binary
+    chosen = figures.worst(judged.table, next(iter(points.values()), None) if binary else points, n)
+    shown = []
+    for done, found in enumerate(chosen, 1):
+        progress.step(done, len(chosen), "explaining the worst cases")
+        try:
+            image = read(found.address)
+        except FormatError:
+            continue
+        wanted = found.said if found.said in judged.predictor.classes else None
+        heat = heatmap(judged.predictor, image, wanted)
+        shown.append(
+            Picture(
+                case=found.case,
+                image=_png(image),
+                truth=found.truth,
+                said=found.said,
+                probability=found.probability,
+                heat=_smaller(heat).pixels[0],
+                note="" if not found.right else Words("right, but close", "正确，但接近阈值"),
+            )
+        )
+    return shown
+
+
+def _smaller(image: Image) -> Image:
+    longest = max(image.size)
+    if longest <= SHOWN_SIDE:
+        return image.with_pixels(np.asarray(image.pixels, np.float32))
+    size = [max(1, round(length * SHOWN_SIDE / longest)) for length in image.size]
+    return Chain([{"step": "resize", "size": size}])(image)
+
+
+def _png(image: Image) -> bytes:
+    """As a viewer would show it: the file's window, else all values; 8 bit."""
+    windowed = Chain([{"step": "window", "source": "file"}])(image)
+    pixels = _smaller(windowed).pixels
+    return png_bytes(np.clip(np.round(pixels * 255), 0, 255).astype(np.uint8))
+
+
+def _card(judged: Judged, plan: Plan | None) -> Card:
+    manifest = judged.predictor.manifest
+    limits: list[Words] = []
+    if not manifest.dataset.get("patients_known", True):
+        limits.append(
+            Words(
+                "Patients are not named in the data: intervals count every case as a patient.",
+                "数据未标明患者：置信区间把每个病例当作一名患者。",
+            )
+        )
+    limits.append(
+        Words(
+            "Made and tested on one data set; on another hospital's images figures can be lower.",
+            "仅在一个数据集上训练和测试；在其他医院的图像上指标可能下降。",
+        )
+    )
+    modalities = ", ".join(manifest.envelope.get("facts", {}).get("modality", {}).get("seen", []))
+    size = " x ".join(map(str, manifest.input.size))
+    return Card(
+        name=manifest.name,
+        version=manifest.created[:10],
+        purpose=PURPOSE,
+        intended_use=PURPOSE,
+        not_for=NOT_FOR,
+        users=USERS,
+        limits=limits,
+        licence=manifest.licence,
+        made=manifest.created,
+        inputs=Words(
+            f"{modalities or 'pictures'}, {manifest.input.channels} channel(s), read at {size} px",
+            f"{modalities or '图像'}，{manifest.input.channels} 通道，以 {size} 像素读取",
+        ),
+        heat_maps=manifest.map_method,
+        versions=manifest.versions,
+    )
+
+
+def _data(judged: Judged, known: Background) -> DataSummary:
+    info = judged.dataset.info
+    findings = known.findings
+    return DataSummary(
+        name=info.name,
+        source=info.provenance.source,
+        licence=info.licence,
+        modalities=info.modalities,
+        splits=[_split(judged, name) for name in ("train", "val", "test")],
+        split_rule=info.provenance.split,
+        dropped=_dropped(known, judged.failed),
+        problems=[Words(p.message, p.chinese) for p in findings.problems] if findings else (),
+        shortcuts=_shortcuts(findings) if findings else (),
+    )
+
+
+def _split(judged: Judged, name: str) -> Split:
+    part = judged.dataset.split(name)
+    counts = Counter(label for label in part.labels if label)
+    return Split(name, len(part), len({case.group for case in part.cases}), dict(counts))
+
+
+def _dropped(known: Background, failed: Mapping[str, str]) -> list[tuple[Words, int]]:
+    reasons: Counter[tuple[str, str]] = Counter()
+    for gone in known.dropped:
+        reasons[(f"{gone.reason} ({gone.split})", "")] += 1
+    lines = [(Words(en, zh), n) for (en, zh), n in reasons.items()]
+    unread = len(known.skipped) + len(failed)
+    if unread:
+        lines.append((Words("could not be read", "无法读取"), unread))
+    return lines
+
+
+def _shortcuts(findings: Findings) -> list[Shortcut]:
+    return [
+        Shortcut(
+            name=CLUES.get(found.clue, Words(found.clue)),
+            value=found.balanced_accuracy,
+            low=found.low,
+            high=found.high,
+            n=found.n,
+            split="all",
+            metric="balanced_accuracy",
+            chance=found.chance,
+        )
+        for found in findings.shortcuts
+    ]
+
+
+def _plan(plan: Plan | None) -> list[Choice]:
+    if plan is None:
+        return []
+    value: dict[str, Callable[[], str]] = {
+        "prepare": lambda: ", ".join(step["step"] for step in plan.prepare),
+        "augment": lambda: ", ".join(step["step"] for step in plan.augment) or "none",
+        "model": lambda: (
+            f"{plan.model.name} at {' x '.join(map(str, plan.size))}, {plan.train.members} network(s)"
+        ),
+        "train": lambda: (
+            f"{plan.train.optimiser}, {plan.train.learning_rate:g}, {plan.train.epochs} epochs"
+        ),
+        "recipe": lambda: plan.recipe,
+    }
+    return [
+        Choice(PARTS.get(part, Words(part)), value.get(part, str)(), reason)
+        for part, reason in plan.reasons.items()
+    ]
+
+
+def _notices(judged: Judged) -> list[Notice]:
+    found = []
+    if judged.referred:
+        n, total = len(judged.referred), len(judged.table.cases)
+        found.append(
+            Notice(
+                Words(
+                    f"{n} of {total} cases would be referred to a reader (unusual picture, or too "
+                    "near to the threshold). The figures below count the model's answer on all.",
+                    f"{total} 个病例中有 {n} 个会转交阅片者（图像异常或过于接近阈值）。"
+                    "下列指标仍统计模型对全部病例的回答。",
+                ),
+                serious=False,
+            )
+        )
+    return found

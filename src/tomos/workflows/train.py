@@ -1,0 +1,153 @@
+"""`tomos train`: a plan carried out -> RUN with weights, model.tomos, metrics.json, report.html."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tomos import config, datasets
+from tomos.datasets.leak import Learnable
+from tomos.evaluate import Notice, Training
+from tomos.inference import Predictor
+from tomos.plan import Plan
+from tomos.transforms.prepare import Chain
+from tomos.types import PlanError, Progress, Silent
+from tomos.workflows.evaluate import Judged, judge
+from tomos.workflows.learning import LearningData
+from tomos.workflows.pack import pack
+from tomos.workflows.plan import HEADER, chosen_device, make_plan, needs_torch
+from tomos.workflows.report import Background, report
+
+MODEL, PLAN = "model.tomos", "plan.toml"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Done:
+    """A finished run: where it lies, and how good the model is on the part it never saw."""
+
+    folder: Path
+    plan: Plan
+    judged: Judged
+    notes: tuple[str, ...]
+
+    @property
+    def model(self) -> Path:
+        return self.folder / MODEL
+
+    def to_json(self) -> dict:
+        return self.judged.to_json()
+
+    def lines(self) -> list[str]:
+        return [*self.judged.lines(), *self.notes, f"  {self.model}"]
+
+
+def train(
+    dataset: str | Path,
+    out: str | Path | None = None,
+    *,
+    plan_file: str | Path | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    recipe: str = "auto",
+    device: str = "auto",
+    overrides: Sequence[str] = (),
+    accept_leak: str = "",
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Done:
+    """Plan (unless given), learn, pack, judge, report.
+
+    A run is judged on test, or on val where there is no test, and says so.
+    Raises LeakError, DatasetError, PlanError, TrainingError, StorageError.
+    """
+    from tomos.train import train as learn
+
+    progress = progress or Silent()
+    needs_torch("training")
+    opened = datasets.open(dataset)
+    run = Path(out) if out else Path("runs") / opened.info.name
+    can = datasets.learnable(opened, accept_leak, progress)
+    plan = _plan(run, opened, can, plan_file, resume, progress, minutes=minutes, seed=seed,
+                 recipe=recipe, device=device, overrides=overrides, accept_leak=accept_leak)  # fmt: skip
+    chain = Chain(plan.prepare)
+    store = datasets.prepared(can.train, chain, progress=progress)
+    val_store = datasets.prepared(can.val, chain, progress=progress)
+    progress.say(
+        f"training: {plan.train.members} x {plan.model.name}, {plan.train.epochs} epochs, "
+        f"about {plan.budget.predicted_seconds / 60:.1f} minutes"
+    )
+    trained = learn(
+        plan,
+        LearningData.of(store, plan),
+        LearningData.of(val_store, plan),
+        run,
+        progress,
+        resume=resume,
+        device=_device(device, plan.budget.device),
+    )
+    packed = pack(run / MODEL, plan, trained.nets, opened, store, val_store, progress)
+    part = "test" if len(opened.split("test")) else "val"
+    judged = judge(Predictor(packed.path), opened, part, progress=progress)
+    background = Background(
+        plan=plan,
+        training=_training(trained, plan),
+        findings=datasets.check(opened, progress),
+        dropped=can.dropped,
+        skipped={**store.skipped, **val_store.skipped},
+        notices=[Notice(note) for note in can.notes],
+    )
+    judged = report(judged, run, background, progress)
+    return Done(run, plan, judged, trained.notes)
+
+
+def _plan(run, opened, can: Learnable, plan_file, resume: bool, progress, **wishes) -> Plan:
+    """The run's plan: its own when it is resumed, else the given one, else a new one."""
+    here = run / PLAN
+    if resume and here.exists():
+        if plan_file or wishes["overrides"]:
+            raise PlanError(
+                f"{run}: a run is resumed with its own plan; leave out --plan and --set"
+            )
+        plan = config.load(Plan, here)
+    elif plan_file:
+        plan = config.override(config.load(Plan, Path(plan_file)), wishes["overrides"])
+        config.save(plan, here, HEADER)
+    else:
+        progress.say("planning")
+        plan, _ = make_plan(opened.folder, here, learnable=can, progress=progress, **wishes)
+    _fits(plan, can, here)
+    return plan
+
+
+def _fits(plan: Plan, can: Learnable, where: Path) -> None:
+    if plan.classes != can.train.classes:
+        raise PlanError(
+            f"{where}: the plan is for the classes {', '.join(plan.classes)}, the data set has "
+            f"{', '.join(can.train.classes)}; make a new plan with: tomos plan"
+        )
+    if plan.dataset.checksum != can.train.checksum:
+        raise PlanError(
+            f"{where}: the cases to learn from are not those the plan was made for; make a new "
+            "plan with: tomos plan"
+        )
+
+
+def _device(wish: str, planned: str) -> str:
+    return planned if wish == "auto" else chosen_device(wish)
+
+
+def _training(trained, plan: Plan) -> Training:
+    """The curves of the first network; all have alike ones."""
+    first = [epoch for epoch in trained.history if epoch.member == 0]
+    judged = [epoch.validation or {} for epoch in first]
+    return Training(
+        losses={
+            "train": [epoch.loss for epoch in first],
+            "val": [values.get("log_loss") or float("nan") for values in judged],
+        },
+        scores={"val": [values.get("auroc") or float("nan") for values in judged]},
+        best=trained.epochs[0],
+        seconds=trained.history[-1].seconds,
+        machine=plan.budget.machine,
+    )
