@@ -63,7 +63,8 @@ def test_an_empty_picture_says_so(fitted):
 def test_the_reason_names_what_is_odd(fitted):
     grain = np.random.default_rng(3).normal(0, 0.06, (1, 1, 32, 32)).astype(np.float32)
     (judgement,) = Envelope(*fitted).judge([Info(size=(32, 32))], rings(1, 7) + grain)
-    assert "its grain is another" in judgement.reasons[0]
+    assert judgement.reasons[0].startswith("unlike the pictures the model was made for")
+    assert "its grey values spread differently" in judgement.reasons[0]
     assert judgement.distance > 1
 
 

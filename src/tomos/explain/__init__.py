@@ -1,3 +1,85 @@
-"""Why: class activation, gradients, occlusion, attention, similar cases, uncertainty; every map is
-an `Image` on the patient's own grid
+"""Why: class activation, gradients, occlusion; every map is an `Image` on the input's own grid.
+
+One method, one file: `explain(net, x_BCYX, target) -> maps_BYX`, 0..1 on the grid of `x`, where
+`target` is a class index, or one for each picture (B,). `NEEDS_TORCH` says what `net` is:
+
+    False  a network as `tomos.inference` knows it (a callable, dict of arrays -> dict of arrays);
+           x and maps are numpy arrays
+    True   a torch network with `maps`, `pool` and `classify` (see `tomos.models`); x may be a numpy
+           array, the maps are one
+
+A map shows where the network found what speaks for a class. It is no proof that the class is there,
+and it is scaled to its own maximum: two maps cannot be compared by their brightness.
 """
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tomos import config
+from tomos.explain._heat import overlay
+from tomos.inference import Predictor
+from tomos.transforms.prepare import carry_back
+from tomos.types import Image, MissingExtra, PackageError, SettingsError
+
+__all__ = ["heatmap", "maps", "methods", "overlay"]
+
+
+def methods() -> list[str]:
+    """The names of all methods."""
+    return config.names("tomos.explain")
+
+
+def maps(method: str, net: Any, x_BCYX: np.ndarray, target: int | np.ndarray) -> np.ndarray:
+    """(B, Y, X) float32 in 0..1 by `method`; SettingsError for an unknown one, with the nearest."""
+    return config.plugin("tomos.explain", method).explain(net, x_BCYX, target)
+
+
+def heatmap(predictor: Predictor, image: Image, label: str, method: str = "") -> Image:
+    """Where a model saw `label` in an image: (1, Y, X) or (1, Z, Y, X) in 0..1 on its own grid.
+
+    method  one of `methods()`; "" takes the one that the model file names, which needs no torch
+    Raises SettingsError for an unknown class or method, MissingExtra for a gradient method without
+    torch, PackageError where the network does not give what the method needs.
+    """
+    method = method or predictor.manifest.map_method
+    module = config.plugin("tomos.explain", method)
+    if label not in predictor.classes:
+        from tomos.config.plugins import did_you_mean
+
+        raise SettingsError(f"no class {label!r}{did_you_mean(label, list(predictor.classes))}")
+    prepared = predictor.chain(image)
+    if prepared.pixels.shape != predictor.shape:
+        raise PackageError(
+            f"{image.origin.path or 'image'}: prepared to {prepared.pixels.shape}, "
+            f"the model takes {predictor.shape}"
+        )
+    net = _gradient_net(predictor, method) if module.NEEDS_TORCH else predictor.network
+    target = predictor.classes.index(label)
+    heat = module.explain(net, prepared.pixels[None], target)
+    on_prepared = prepared.with_pixels(heat, value_range=(0.0, 1.0), unit="1", window=None)
+    back = carry_back(on_prepared, image)
+    return back.with_pixels(np.clip(back.pixels, 0, 1), value_range=(0.0, 1.0))
+
+
+def _gradient_net(predictor: Predictor, method: str) -> Any:
+    """The model file's graphs as torch networks; their views do not take part."""
+    if predictor.package is None:
+        raise PackageError(f"{method} needs a model file, or a torch network through `maps`")
+    require_torch(method)
+    from tomos.models._from_onnx import Ensemble
+
+    package = predictor.package
+    graphs = [package.graph(i) for i in range(len(package.manifest.graphs))]
+    return Ensemble(graphs, predictor.shape)
+
+
+def require_torch(method: str) -> Any:
+    """torch, or MissingExtra."""
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtra(f"the map {method!r} follows gradients and", "torch", "train") from None
+    return torch
