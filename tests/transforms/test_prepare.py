@@ -265,3 +265,15 @@ def test_every_step_but_the_data_dependent_one_goes_in_stacks():
         type(s).__module__.rsplit(".")[-1] for s in chain.steps if not isinstance(s, StackStep)
     }
     assert loose == {"crop_body"}
+
+
+def test_a_real_set_goes_through_in_stacks_and_singly_alike(shared):
+    with np.load(shared / "medmnist" / "pneumoniamnist.npz") as file:
+        pictures = file["train_images"][:500]
+    images = [Image(p[None], value_range=(0.0, 255.0)) for p in pictures]
+    for last in ({"step": "normalise"}, {"step": "normalise", "kind": "imagenet"}):
+        chain = Chain([{"step": "channels", "to": 1}, {"step": "resize", "size": [32, 32]}, last])
+        x = chain.many(images)
+        assert x.shape == (500, 1, 32, 32) and x.dtype == np.float32
+        assert np.allclose(x, np.stack([chain(image).pixels for image in images]), atol=1e-6)
+        assert np.abs(x.mean()) < 2 and 0.2 < x.std() < 2
