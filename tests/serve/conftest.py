@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import threading
 import time
 import warnings
@@ -91,6 +92,17 @@ def client(reader):
     with TestClient(create(service), base_url="http://localhost") as talk:
         talk.folder = service.folder
         yield talk
+
+
+@pytest.fixture(scope="session")
+def film_model():
+    """The module beside this one that makes a model file and films to read with it."""
+    pytest.importorskip("onnx", reason="needs onnx to make a model")
+    location = Path(__file__).with_name("film_model.py")
+    spec = importlib.util.spec_from_file_location("film_model", location)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

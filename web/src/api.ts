@@ -13,9 +13,9 @@ export interface ModelClass {
 
 export interface OperatingPoint {
   thresholds: Record<string, number>;
-  positive: string;
-  refer: number;
+  refer: Record<string, [number, number]>;
   rule: string;
+  reason: string;
   split: string;
   figures: Record<string, unknown>;
 }

@@ -2,6 +2,7 @@
 
 import { fetchExample, read, Refused } from "./api";
 import { changed, type Item, select, selectedItem, state } from "./state";
+import { thumbnail } from "./viewer/thumbnail";
 
 const AT_ONCE = 2;
 let lastId = 0;
@@ -72,6 +73,7 @@ async function run(item: Item): Promise<void> {
   try {
     if (item.file.size > state.uploadBytes) throw new Refused(413, "");
     item.answer = await read(item.file, model, item.member, item.abort.signal);
+    item.thumbnail = await thumbnail(item.answer, 96);
     item.error = null;
     item.status = "read";
   } catch (error) {
@@ -79,9 +81,9 @@ async function run(item: Item): Promise<void> {
     const refused = error instanceof Refused ? error : new Refused(-1, String(error));
     item.error = { status: refused.status, message: refused.message };
     item.answer = null;
+    item.thumbnail = null;
     item.status = "refused";
   }
-  item.thumbnail = null;
   if (model !== state.model?.name) item.status = "waiting"; // another was chosen meanwhile
   tell(item);
   pump();

@@ -18,6 +18,10 @@ from tomos.serve.application import LOCAL
 from tomos.types import Progress, SettingsError
 
 CONNECTIONS = 512
+WARNING = """\
+Warning: {host} can be reached from other machines. Whoever reaches it can send images and read
+answers: there is no sign-in and no encryption here. Put it behind a proxy that has both, or leave
+--host out to serve this machine only."""
 
 
 def is_loopback(host: str) -> bool:

@@ -15,7 +15,7 @@ from tomos.types import (
 )
 
 
-class Refusal(Exception):  # noqa: N818 (a decision, not a failure)
+class Refusal(Exception):
     """An answer other than 200. `kind` is a label of the metric `tomos_refusals_total`."""
 
     def __init__(self, status: int, kind: str, message: str, retry_after: int = 0):

@@ -14,14 +14,11 @@ export interface Sorted {
   file: string[];
 }
 
-/** A sentence of the server in the page's language. */
-export function sentence(text: string): string {
-  if (language() === "en") return text.charAt(0).toUpperCase() + text.slice(1);
-  for (const { pattern, zh } of MESSAGES) {
-    const match = pattern.exec(text);
-    if (match) return zh.replace(/\$(\d)/g, (_, n: string) => match[Number(n)] ?? "");
-  }
-  return text;
+/** A sentence of the server, or several joined by "; ", in the page's language. */
+export function sentence(text: string, name = ""): string {
+  const own = name && text.startsWith(`${name}: `) ? text.slice(name.length + 2) : text;
+  if (language() === "en") return own.charAt(0).toUpperCase() + own.slice(1);
+  return whole(own) ?? own.split("; ").map((part) => whole(part) ?? part).join("；");
 }
 
 /** Warnings by what they are about. */
@@ -32,4 +29,20 @@ export function sort(texts: string[]): Sorted {
     sorted[kind].push(text);
   }
   return sorted;
+}
+
+/** The Chinese of one whole sentence; what it quotes is put into Chinese where it is known. */
+function whole(text: string): string | null {
+  for (const { pattern, zh } of MESSAGES) {
+    const match = pattern.exec(text);
+    if (match) return zh.replace(/\$(\d)/g, (_, n: string) => quoted(match[Number(n)] ?? ""));
+  }
+  return null;
+}
+
+function quoted(text: string): string {
+  return text
+    .split(" and ")
+    .map((part) => whole(part) ?? part)
+    .join("、");
 }

@@ -2,7 +2,7 @@
 
 import type { Interval, Model } from "../api";
 import { $, h, openDialog } from "../dom";
-import { maybe, number, percent, t } from "../i18n";
+import { language, maybe, number, percent, t } from "../i18n";
 import { icon } from "../icons";
 import { state } from "../state";
 import { table, words } from "./findings";
@@ -14,15 +14,12 @@ export function openCard(): void {
 }
 
 function card(model: Model): HTMLElement {
-  const close = h(
-    "button.quiet",
-    { type: "button", "aria-label": t("card.close"), onclick: () => $<HTMLDialogElement>("card").close() },
-    icon("close"),
-  );
+  const eyebrow = h("p.eyebrow", {}, t("card.title"));
+  const close = closer($<HTMLDialogElement>("card"));
   return h(
     "article.card",
     {},
-    h("header", {}, h("div", {}, h("p.eyebrow", {}, t("card.title")), h("h1", {}, model.name)), close),
+    h("header", {}, h("div", {}, eyebrow, h("h1", {}, model.name)), close),
     figures(model),
     point(model),
     h("section", {}, h("h2", {}, t("card.classes")), classes(model)),
@@ -32,8 +29,16 @@ function card(model: Model): HTMLElement {
   );
 }
 
+/** The button that closes a dialog. */
+export function closer(dialog: HTMLDialogElement): HTMLElement {
+  const label = t("card.close");
+  const shut = () => dialog.close();
+  return h("button.quiet", { type: "button", "aria-label": label, onclick: shut }, icon("close"));
+}
+
 function figures(model: Model): HTMLElement {
-  const overall = Object.entries(model.metrics?.overall ?? {}).filter(([, each]) => each?.value != null);
+  const all = Object.entries(model.metrics?.overall ?? {});
+  const overall = all.filter(([, figure]) => figure?.value != null);
   const head = h("h2", {}, t("card.figures"));
   if (!model.metrics || !overall.length) {
     return h("section", {}, head, h("p.faint", {}, t("card.nofigures")));
@@ -78,16 +83,20 @@ function plot(figure: Interval): HTMLElement {
 
 function source(model: Model): string {
   const { dataset, split, n_cases: cases, n_patients: patients } = model.metrics!;
-  const values = { dataset: dataset ?? "", split: maybe(`split.${split}`, split ?? ""), cases: cases ?? 0 };
+  const part = maybe(`split.${split}`, split ?? "");
+  const values = { dataset: dataset ?? "", split: part, cases: cases ?? 0 };
   return patients && dataset
     ? t("card.figures.on", { ...values, patients })
     : t("card.figures.cases", values);
 }
 
 function point(model: Model): HTMLElement {
-  const { thresholds, rule, split, refer } = model.operating_point;
+  const { thresholds, rule, reason, split, refer } = model.operating_point;
   const limits = Object.entries(thresholds).map(
     ([name, value]): [string, string] => [words(name), percent(value)],
+  );
+  const bands = Object.entries(refer).map(([name, [low, high]]) =>
+    t("card.refer.value", { name: words(name), low: percent(low), high: percent(high) }),
   );
   return h(
     "section",
@@ -95,9 +104,9 @@ function point(model: Model): HTMLElement {
     h("h2", {}, t("card.point")),
     table([
       ...limits,
-      [t("card.rule"), rule],
+      [t("card.refer"), bands.join("; ")],
+      [t("card.rule"), [words(rule), reason].filter(Boolean).join(" – ")],
       [t("card.split"), split && maybe(`split.${split}`, split)],
-      [t("card.refer"), refer ? t("card.refer.value", { value: percent(refer) }) : null],
     ]),
     !limits.length && model.kind === "class" && h("p.faint", {}, t("findings.highest")),
   );
@@ -111,11 +120,8 @@ function classes(model: Model): HTMLElement {
 }
 
 function about(model: Model): HTMLElement {
-  const made = Object.entries(model.envelope).map(
-    ([name, value]): [string, string] => [words(name), plain(value)],
-  );
   return table([
-    ...made,
+    ...madeFor(model),
     [t("card.input"), [model.input.channels, ...model.input.size].join(" × ")],
     [t("card.network"), model.members > 1 ? `${model.members} × ${model.network}` : model.network],
     [t("card.map"), maybe(`map.${model.map_method}`, model.map_method)],
@@ -124,8 +130,39 @@ function about(model: Model): HTMLElement {
   ]);
 }
 
+/** The images the model was made for: header facts and size. */
+function madeFor(model: Model): [string, string][] {
+  return Object.entries(model.envelope).map(([name, value]) => {
+    const label = maybe(`envelope.${name}`, words(name));
+    if (name === "side" && Array.isArray(value)) {
+      return [label, t("envelope.pixels", { low: String(value[0]), high: String(value[1]) })];
+    }
+    return [label, plain(value)];
+  });
+}
+
+/** The model in a few lines, shown while there is no image. */
+export function brief(): HTMLElement[] {
+  const { model } = state;
+  if (!model) return [];
+  const figures = Object.entries(model.metrics?.overall ?? {})
+    .filter(([, figure]) => figure?.value != null)
+    .slice(0, 3)
+    .map(([name, figure]): [string, string] => [
+      maybe(`measure.${name}`, words(name)),
+      `${number(figure.value!, 3)} (${interval(figure)})`,
+    ]);
+  const open = h("button.wide", { type: "button", onclick: openCard }, icon("info"), t("card.open"));
+  return [
+    h("section", {}, h("h2", {}, t("findings.details")), classes(model)),
+    h("section", {}, h("h2", {}, t("card.envelope")), table(madeFor(model))),
+    ...(figures.length ? [h("section", {}, h("h2", {}, t("card.figures")), table(figures))] : []),
+    open,
+  ];
+}
+
 function plain(value: unknown): string {
-  if (Array.isArray(value)) return value.map(plain).join(", ");
+  if (Array.isArray(value)) return value.map(plain).join(language() === "zh" ? "、" : ", ");
   if (typeof value === "number") return number(value);
-  return value === null || value === undefined ? "" : String(value);
+  return value === null || value === undefined ? "" : maybe(`colour.${value}`, String(value));
 }

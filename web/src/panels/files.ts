@@ -52,7 +52,8 @@ function outcome(item: Item): HTMLElement {
     const key = item.status === "reading" ? "files.reading" : "files.waiting";
     return h("span.outcome", {}, t(key));
   }
-  return h(`span.outcome.${tone(item.answer)}`, {}, icon(toneIcon(item.answer)), headline(item.answer));
+  const { answer } = item;
+  return h(`span.outcome.${tone(answer)}`, {}, icon(toneIcon(answer)), headline(answer));
 }
 
 /** The verdict in a few words with the probability behind it. */

@@ -7,7 +7,7 @@ import { sentence, sort } from "../i18n/messages";
 import { icon } from "../icons";
 import { readAgain } from "../reading";
 import { type Item, selectedItem, state } from "../state";
-import { openCard } from "./card";
+import { brief, openCard } from "./card";
 import { tone, toneIcon } from "./files";
 
 export function showFindings(): void {
@@ -21,14 +21,14 @@ export function showFindings(): void {
 export const words = (name: string) => name.replaceAll("_", " ").split("|").join(", ");
 
 function parts(item: Item | null): Node[] {
-  if (!item) return state.offline ? [offline()] : [h("p.faint", {}, t("findings.none"))];
+  if (!item) return state.offline ? [offline()] : [h("p.faint", {}, t("findings.none")), ...brief()];
   if (item.status === "refused") return [refused(item)];
   if (!item.answer || item.status !== "read") {
     return [h("p.faint.reading", {}, h("span.spinner"), t("findings.reading"))];
   }
   const model = state.models.find((each) => each.name === item.answer?.model);
   return [
-    verdict(item.answer),
+    verdict(item.answer, model),
     ...warnings(item.answer),
     ...(model ? probabilities(item.answer, model) : []),
     heatNote(item.answer),
@@ -37,19 +37,31 @@ function parts(item: Item | null): Node[] {
   ];
 }
 
-function verdict(answer: Answer): HTMLElement {
+function verdict(answer: Answer, model: Model | undefined): HTMLElement {
   const { prediction } = answer;
   const label = words(Object.values(prediction.targets)[0]?.label ?? "");
   const named = prediction.verdict === "finding" ? h("span.verdict-label", {}, label) : null;
-  const reason = prediction.reason && sentence(prediction.reason);
-  const plain = t(`verdict.${prediction.verdict}.text`, { label });
+  const kind = t(`verdict.${prediction.verdict}`);
+  const colon = language() === "zh" ? "：" : ": ";
+  const refer = prediction.verdict === "refer" && prediction.reason;
   return h(
     `section.verdict.${tone(answer)}`,
     { "aria-label": t("findings.title") },
-    h("div.verdict-head", {}, icon(toneIcon(answer)), h("h2", {}, t(`verdict.${prediction.verdict}`)), named),
-    h("p", {}, plain),
-    reason && h("p.reason", {}, h("b", {}, t("findings.why")), language() === "zh" ? "：" : ": ", reason),
+    h("div.verdict-head", {}, icon(toneIcon(answer)), h("h2", {}, kind), named),
+    h("p", {}, inWords(prediction, model)),
+    refer && h("p.reason", {}, h("b", {}, t("findings.why")), colon, sentence(refer)),
   );
+}
+
+/** What the verdict rests on, in one sentence. */
+function inWords(prediction: Prediction, model: Model | undefined): string {
+  const { verdict, targets } = prediction;
+  if (verdict === "refer") return t("verdict.refer.text");
+  const label = Object.values(targets)[0]?.label ?? "";
+  const thresholds = model?.operating_point.thresholds ?? {};
+  const most = !Object.keys(thresholds).length && model?.kind === "class";
+  if (most) return t("verdict.most", { label: words(label) });
+  return t(`verdict.${verdict}.text`, { label: words(label) });
 }
 
 function warnings(answer: Answer): HTMLElement[] {
@@ -66,10 +78,13 @@ function warnings(answer: Answer): HTMLElement[] {
 
 function probabilities(answer: Answer, model: Model): HTMLElement[] {
   return Object.values(answer.prediction.targets).map((target) => {
-    const { thresholds } = model.operating_point;
+    const { thresholds, refer } = model.operating_point;
     const names = model.classes.map((each) => each.name).filter((name) => name in target.scores);
-    const called = new Set(target.label.split("|"));
-    const bars = names.map((name) => bar(name, target.scores[name]!, thresholds[name], called.has(name)));
+    const decided = answer.prediction.verdict !== "refer";
+    const called = new Set(decided ? target.label.split("|") : []);
+    const bars = names.map((name) =>
+      bar(name, target.scores[name]!, thresholds[name], refer[name], called.has(name)),
+    );
     const marked = names.some((name) => thresholds[name] !== undefined);
     return h(
       "section",
@@ -81,25 +96,38 @@ function probabilities(answer: Answer, model: Model): HTMLElement[] {
   });
 }
 
-function bar(name: string, score: number, threshold: number | undefined, called: boolean): HTMLElement {
+/** One class: its probability, the operating threshold, and the band within which it refers. */
+function bar(
+  name: string,
+  score: number,
+  threshold: number | undefined,
+  refer: [number, number] | undefined,
+  called: boolean,
+): HTMLElement {
   const fill = h("i.fill");
   fill.style.width = `${score * 100}%`;
   const track = h("div.track", {}, fill);
-  let note: HTMLElement | null = null;
+  const notes: string[] = [];
+  if (refer) {
+    const band = h("i.band");
+    band.style.left = `${refer[0] * 100}%`;
+    band.style.width = `${(refer[1] - refer[0]) * 100}%`;
+    track.append(band);
+  }
   if (threshold !== undefined) {
     const mark = h("i.mark");
     mark.style.left = `${threshold * 100}%`;
     track.append(mark);
-    note = h("span.threshold", {}, t("findings.threshold", { value: percent(threshold) }));
+    notes.push(t("findings.threshold", { value: percent(threshold) }));
   }
-  const label = `${words(name)}: ${percent(score)}`;
-  const spoken = note ? `${label}; ${note.textContent}` : label;
+  if (refer) notes.push(t("findings.refer", { low: percent(refer[0]), high: percent(refer[1]) }));
+  const label = [`${words(name)}: ${percent(score)}`, ...notes].join("; ");
   return h(
     "li",
-    { class: called ? "called" : "", role: "img", "aria-label": spoken },
+    { class: called ? "called" : "", role: "img", "aria-label": label },
     h("div.bar-text", {}, h("span", {}, words(name)), h("b", {}, percent(score))),
     track,
-    note,
+    ...notes.map((note) => h("span.threshold", {}, note)),
   );
 }
 
@@ -151,9 +179,10 @@ function refused(item: Item): HTMLElement {
 export function refusal(item: Item): string {
   const { status, message } = item.error!;
   if (status === 0) return t("error.offline");
-  if (status === 413 && !message) return t("error.too_large", { size: megabytes(state.uploadBytes) });
+  const size = megabytes(state.uploadBytes);
+  if (status === 413 && !message) return t("error.too_large", { size });
   if (status === 500 || status < 0) return t("error.failed");
-  return sentence(message);
+  return sentence(message, item.file.name);
 }
 
 function offline(): HTMLElement {

@@ -2,10 +2,10 @@
 
 import { $, h, openDialog } from "../dom";
 import { type Key, t } from "../i18n";
-import { icon } from "../icons";
 import { showMember } from "../reading";
 import { selectedItem, state, step } from "../state";
 import type { Viewer } from "../viewer/viewer";
+import { closer } from "./card";
 import { setHeat } from "./toolbar";
 
 const LIST: [string, Key][] = [
@@ -32,24 +32,22 @@ export function listenToKeys(viewer: Viewer): void {
 
 export function openKeys(): void {
   const dialog = $<HTMLDialogElement>("keys");
-  const close = h(
-    "button.quiet",
-    { type: "button", "aria-label": t("card.close"), onclick: () => dialog.close() },
-    icon("close"),
-  );
   const rows = LIST.flatMap(([keys, key]) => [
-    h("dt", {}, ...keys.split(/( [/+] |, | )/).map((part) => (part.trim().length && !/^[/+,]$/.test(part.trim()) ? h("kbd", {}, part) : part))),
+    h("dt", {}, ...keys.split(/( [/+] |, | (?=[↑↓→]))/).map(keycap)),
     h("dd", {}, t(key)),
   ]);
   const content = h(
     "article.card",
     {},
-    h("header", {}, h("h1", {}, t("keys.title")), close),
+    h("header", {}, h("h1", {}, t("keys.title")), closer(dialog)),
     h("dl.keys", {}, ...rows),
     h("p.faint", {}, t("keys.mouse")),
   );
   openDialog(dialog, content);
 }
+
+/** A key as it looks on a keyboard; what joins keys stays plain. */
+const keycap = (part: string) => (/^( [/+] |, | )$/.test(part) ? part : h("kbd", {}, part));
 
 /** Whether the key meant something. */
 function act(viewer: Viewer, event: KeyboardEvent): boolean {
@@ -77,11 +75,18 @@ const VERBS: Record<string, (viewer: Viewer) => void> = {
   "?": openKeys,
 };
 
+const ARROWS: Record<string, [number, number]> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
+
 /** Arrow keys belong to the picture only while it has the focus; elsewhere they scroll. */
 function arrows(viewer: Viewer, event: KeyboardEvent): ((viewer: Viewer) => void) | null {
-  const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  const direction = ARROWS[event.key];
   if (!direction || document.activeElement !== viewer.canvas) return null;
-  const [x, y] = direction as [number, number];
+  const [x, y] = direction;
   if (event.shiftKey) return () => viewer.windowBy(-y * 0.03, x * 0.03);
   return () => viewer.panBy(-x * 30, -y * 30);
 }

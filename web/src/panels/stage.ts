@@ -25,10 +25,6 @@ export async function showStage(viewer: Viewer): Promise<void> {
   const picture = await decode(answer);
   if (shown !== answer) return; // another was selected while this one was decoded
   viewer.show(picture);
-  if (!item.thumbnail) {
-    item.thumbnail = viewer.thumbnail(96);
-    changed("items");
-  }
   changed("tool");
 }
 

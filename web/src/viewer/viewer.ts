@@ -124,21 +124,6 @@ export class Viewer {
     return value === null ? null : { x: x * this.picture.step, y: y * this.picture.step, value };
   }
 
-  /** A small copy of the picture as it is first shown. */
-  thumbnail(side: number): HTMLCanvasElement {
-    const small = document.createElement("canvas");
-    small.width = small.height = side;
-    if (!this.picture) return small;
-    this.refresh();
-    const tall = this.picture.height * this.picture.aspect;
-    const scale = Math.max(side / this.picture.width, side / tall);
-    const [w, h] = [this.picture.width * scale, tall * scale];
-    const context = small.getContext("2d")!;
-    context.imageSmoothingQuality = "high";
-    context.drawImage(this.windowed, (side - w) / 2, (side - h) / 2, w, h);
-    return small;
-  }
-
   draw(): void {
     if (this.frame) return;
     this.frame = requestAnimationFrame(() => {

@@ -1,0 +1,51 @@
+"""`tomos serve`: a model as a web page and an HTTP service."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "Serve one or more model files: a page to read images on, and HTTP for programs."
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", nargs="+", metavar="MODEL", help="a model.tomos, or the RUN it lies in")
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
+    add("--port", type=int, default=8080, help="port, 0 for a free one (%(default)s)")
+    add("--open", action="store_true", help="open the page in the browser")
+    add("--threads", type=int, default=0, metavar="N", help="images read at once (0: one a core)")
+    backends = ("onnxruntime", "openvino")
+    add("--backend", default="onnxruntime", choices=backends, help="what runs the networks")
+    size = "largest file that is accepted (%(default)s)"
+    add("--max-upload-mb", type=int, default=256, metavar="N", help=size)
+    waiting = "requests that may wait; more are told to come back (%(default)s)"
+    add("--queue", type=int, default=32, metavar="N", help=waiting)
+    slow = "longest time for one answer (%(default)s)"
+    add("--timeout", type=float, default=60, metavar="SECONDS", help=slow)
+    language = "language of the page until the reader chooses (auto: the browser's)"
+    add("--lang", default="auto", choices=("auto", "en", "zh"), help=language)
+    proxy = "a further host name to answer to, as behind a proxy; may be repeated"
+    add("--allow-host", action="append", default=[], metavar="NAME", help=proxy)
+
+
+def run(args: argparse.Namespace) -> int | None:
+    from pathlib import Path
+
+    from tomos.cli.terminal import Terminal
+    from tomos.serve import serve
+
+    serve(
+        [Path(model) for model in args.model],
+        Terminal(),
+        host=args.host,
+        port=args.port,
+        browser=args.open,
+        threads=args.threads,
+        backend=args.backend,
+        max_upload_mb=args.max_upload_mb,
+        queue=args.queue,
+        timeout=args.timeout,
+        language=args.lang,
+        allow_hosts=args.allow_host,
+    )
+    return None

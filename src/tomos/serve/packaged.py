@@ -1,0 +1,133 @@
+"""A `model.tomos` as the server's `Reader`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tomos import explain, formats, package
+from tomos.formats import LIMITS, Limits
+from tomos.inference import Predictor
+from tomos.inference.verdict import is_finding
+from tomos.package import Manifest
+from tomos.serve.reader import HeatMap, Reader
+from tomos.types import FormatError, Image, PackageError, Prediction
+
+
+class PackagedReader:
+    """One model file, loaded and proved on its synthetic example.
+
+    threads  of one run of the network
+    limits   under which uploads are read
+    Raises PackageError when the file is refused or does not give its own answers here.
+    """
+
+    def __init__(
+        self, path: Path, threads: int = 1, backend: str = "onnxruntime", limits: Limits = LIMITS
+    ):
+        self._package = package.read(path)
+        self._predictor = Predictor(self._package, backend, threads)
+        self._predictor.verify()
+        self._limits = limits
+        self.manifest: Manifest = self._package.manifest
+        self.name = self.manifest.name
+        self.classes = self.manifest.class_names
+        self.channels = self.manifest.input.channels
+
+    def describe(self) -> Mapping[str, Any]:
+        manifest = self.manifest
+        precisions = sorted({part.precision for part in manifest.graphs})
+        return {
+            "name": self.name,
+            "created": manifest.created,
+            "task": manifest.task,
+            "target": manifest.target,
+            "kind": manifest.kind,
+            "classes": [
+                {
+                    "name": each.name,
+                    "finding": is_finding(manifest, each.name),
+                    "codes": [code.model_dump() for code in each.codes],
+                }
+                for each in manifest.classes
+            ],
+            "input": {"channels": self.channels, "size": list(manifest.input.size)},
+            "network": manifest.network.name,
+            "members": len(manifest.graphs),
+            "precision": ", ".join(precisions),
+            "operating_point": manifest.operating_point.model_dump(mode="json"),
+            "calibration": dict(manifest.calibration),
+            "metrics": dict(manifest.metrics) or None,
+            "envelope": envelope_summary(manifest.envelope),
+            "map_method": manifest.map_method,
+            "card": self._package.text("card.md") or manifest.card,
+            "licence": manifest.licence,
+            "dataset": dict(manifest.dataset),
+            "versions": dict(manifest.versions),
+            "sha256": self._package.sha256,
+            "example": manifest.example is not None,
+        }
+
+    def load(self, path: Path, member: int) -> tuple[Image, int]:
+        addresses = formats.members(path, self._limits)
+        if member >= len(addresses):
+            raise FormatError(
+                f"{path}: expected an image from 0 to {len(addresses) - 1}, got {member}"
+            )
+        return formats.read(addresses[member], self._limits), len(addresses)
+
+    def predict(self, image: Image) -> Prediction:
+        return self._predictor.predict_image(image)
+
+    def explain(self, image: Image, prediction: Prediction) -> HeatMap | None:
+        label = self._asked(prediction)
+        if label is None:
+            return None
+        method = self.manifest.map_method
+        return HeatMap(method, label, explain.heatmap(self._predictor, image, label))
+
+    def example(self) -> Image | None:
+        return self._predictor.example()
+
+    def _asked(self, prediction: Prediction) -> str | None:
+        """The class to explain: what was called; where nothing was, the likeliest finding."""
+        answer = next(iter(prediction.targets.values()), None)
+        if answer is None:
+            return None
+        called = [name for name in answer.label.split("|") if name in self.classes]
+        findings = [name for name in self.classes if is_finding(self.manifest, name)]
+        wanted = [name for name in called if name in findings] or findings or called
+        return max(wanted, key=lambda name: answer.scores[name], default=None)
+
+
+def envelope_summary(envelope: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model was made for, in a few plain values; empty where the file does not say."""
+    facts = envelope.get("facts") or {}
+    summary: dict[str, Any] = {}
+    for fact in ("modality", "body_part"):
+        seen = (facts.get(fact) or {}).get("seen")
+        if seen:
+            summary[fact] = list(seen)
+    if facts.get("colour"):
+        summary["colour"] = ["colour" if colour else "grey" for colour in facts["colour"]]
+    if facts.get("side"):
+        summary["side"] = [round(float(length)) for length in facts["side"]]
+    return summary
+
+
+def load_all(
+    paths: Iterable[Path], threads: int = 1, backend: str = "onnxruntime", limits: Limits = LIMITS
+) -> list[Reader]:
+    """One reader a file. PackageError when two models have one name: addresses would be unclear."""
+    readers: dict[str, Reader] = {}
+    for path in paths:
+        reader = PackagedReader(path, threads, backend, limits)
+        if reader.name in readers:
+            raise PackageError(
+                f"{path}: a second model named {reader.name!r}; serve them on two ports"
+            )
+        if "/" in reader.name:
+            raise PackageError(f"{path}: the name {reader.name!r} cannot stand in an address")
+        readers[reader.name] = reader
+    return list(readers.values())
