@@ -6,6 +6,8 @@ write_report(path, Report(...))   -> `report.html`
 compare(first, second, ...)       -> two models on the same cases; write_comparison(path, ...)
 """
 
+from tomos.evaluate.compare import compare
+from tomos.evaluate.comparison_page import write_comparison
 from tomos.evaluate.language import Words
 from tomos.evaluate.report import write_report
 from tomos.evaluate.report_data import (
@@ -36,7 +38,9 @@ __all__ = [
     "Training",
     "Words",
     "Worst",
+    "compare",
     "score",
     "worst",
+    "write_comparison",
     "write_report",
 ]

@@ -7,11 +7,12 @@ import numpy as np
 from tomos.evaluate.language import Words
 from tomos.evaluate.markup import figure_box
 from tomos.evaluate.numbers import figure, interval, percent
-from tomos.evaluate.svg import Plot, fifths, ticks
+from tomos.evaluate.svg import HEIGHT, Plot, fifths, ticks
 from tomos.evaluate.view import TONES, View
 from tomos.measures.calibration import logit
 
 UNIT = (0.0, 1.0)
+MOST_BANDS = 3  # more strips on one chart hide each other
 
 
 def roc(view: View) -> str:
@@ -28,11 +29,14 @@ def roc(view: View) -> str:
     plot.line(UNIT, UNIT, "muted", dashed=True)
     legend: list = []
     for tone, curve in zip(TONES, view.curves, strict=False):
-        plot.band(curve.roc_band.x, curve.roc_band.low, curve.roc_band.high, tone)
+        if len(view.curves) <= MOST_BANDS:
+            plot.band(curve.roc_band.x, curve.roc_band.low, curve.roc_band.high, tone)
         plot.line(*curve.roc, tone)
         legend.append((tone, _named(view, curve.name, "auroc", "AUROC")))
-    caption = "The strip holds 95 % of the curves of patients drawn again."
-    zh = "色带为对患者重抽样所得曲线的 95 % 范围。"
+    caption, zh = "", ""
+    if len(view.curves) <= MOST_BANDS:
+        caption = "The strip holds 95 % of the curves of patients drawn again."
+        zh = "色带为对患者重抽样所得曲线的 95 % 范围。"
     overall = view.metrics["overall"]
     if view.table.is_binary and overall["sensitivity"]["value"] is not None:
         sens, spec = overall["sensitivity"], overall["specificity"]
@@ -63,7 +67,8 @@ def precision_recall(view: View) -> str:
     for tone, curve in zip(TONES, view.curves, strict=False):
         share = curve.n_positive / curve.n
         plot.line(UNIT, (share, share), f"{tone} faint", dashed=True)
-        plot.band(curve.pr_band.x, curve.pr_band.low, curve.pr_band.high, tone)
+        if len(view.curves) <= MOST_BANDS:
+            plot.band(curve.pr_band.x, curve.pr_band.low, curve.pr_band.high, tone)
         plot.line(*curve.pr, tone)
         legend.append((tone, _named(view, curve.name, "average_precision", "AP")))
     legend.append(("muted dashed", Words("share of cases in this data", "本数据中的病例占比")))
@@ -185,6 +190,7 @@ def _distribution(view: View, index: int) -> str:
         [(v, f"{abs(v):g}") for v, _ in ticks(-top, top, 5)],
         Words(f"Probability of {curve.name}", f"{curve.name} 的概率"),
         Words("Share of the class", "占该类的比例"),
+        HEIGHT if view.table.is_binary else 220,
     )
     point = view.report.operating if view.table.is_binary else None
     limit = float(logit(view.operating.get("threshold", 0.5)))
@@ -210,7 +216,9 @@ def _distribution(view: View, index: int) -> str:
                 f"灰色带（{point.low:.3f} 至 {point.high:.3f}）内的阈值在验证集上同样好。",
             )
     return figure_box(
-        Words("How the scores spread", "得分的分布"),
+        Words("How the scores spread", "得分的分布")
+        if view.table.is_binary
+        else Words(f"How the scores spread: {curve.name}", f"得分的分布：{curve.name}"),
         plot.svg(),
         _caption(view, words.en + "The scale is that of log odds.", words.zh + "横轴为对数比数。"),
         legend,
@@ -252,4 +260,4 @@ def _named(view: View, name: str, metric: str, short: str) -> Words:
 
 
 def _caption(view: View, en: str, zh: str) -> Words:
-    return Words(f"{en} {view.cases.en}.", f"{zh}{view.cases.zh}。")
+    return Words(f"{en} {view.cases.en}.".strip(), f"{zh}{view.cases.zh}。")

@@ -195,7 +195,9 @@ def checklist(view: View) -> str:
     )
     head = [Words("No.", "编号"), Words("Item", "条目"), Words("Answer", "内容")]
     title = Words("Reporting checklist", "报告清单")
-    return section("checklist", title, table(head, rows, name="wide"), lead)
+    return section(
+        "checklist", title, f'<div class="listed">{table(head, rows, name="wide")}</div>', lead
+    )
 
 
 def _refuse_strangers(report: Report) -> None:

@@ -10,17 +10,17 @@ from tomos.evaluate.language import Words
 
 def figure(value: float | None, digits: int = 3) -> str:
     """0.962, or a dash where it is not defined."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
 def interval(entry: Mapping[str, Any], digits: int = 3) -> Words:
     """(0.948 to 0.975)"""
     low, high = entry.get("low"), entry.get("high")
     if low is None or high is None:
-        return Words("(no interval)", "(无区间)")
+        return Words("(no interval)", "（无区间）")
     return Words(
         f"({figure(low, digits)} to {figure(high, digits)})",
-        f"({figure(low, digits)} 至 {figure(high, digits)})",
+        f"（{figure(low, digits)} 至 {figure(high, digits)}）",
     )
 
 

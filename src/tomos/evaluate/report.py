@@ -80,7 +80,9 @@ def _head(seen: View) -> str:
         seen.cases,
         Words(report.made),
     ]
-    line = " · ".join(dict.fromkeys(both(fact) for fact in facts if fact.en))
+    line = " · ".join(
+        dict.fromkeys(f'<span class="fact">{both(fact)}</span>' for fact in facts if fact.en)
+    )
     return f'<h1>{both(_title(report))}</h1><p class="facts">{line}</p>'
 
 

@@ -120,7 +120,7 @@ def _target(
         "patients_known": known.patients_known,
         "n_per_class": counts,
         "missing_classes": [name for name, n in counts.items() if n == 0],
-        "intervals": method,
+        "intervals": method if known.patients_known else method.replace("patients", "images"),
         "overall": _part(values, "overall/"),
         "per_class": {
             name: {
@@ -293,11 +293,14 @@ def _useful(matrix: np.ndarray, drawn: np.ndarray, prevalence: float) -> dict:
     for column, name in enumerate(("ppv", "npv", "lr_positive", "lr_negative")):
         low, high = percentile(resampled[:, column])
         out[name] = {"value": float(plain[column]), "low": low, "high": high, "n": n}
+    for entry in out.values():
+        if not entry["high"] - entry["low"] > 1e-12:  # every resample alike: no interval in that
+            entry.update(low=None, high=None)
     if matrix.sum(1).all():
         for name, exact in zip(
             ("ppv", "npv"), predictive_intervals(matrix, prevalence), strict=True
         ):
-            if not out[name]["high"] - out[name]["low"] > 1e-12:
+            if out[name]["low"] is None:
                 out[name].update(low=exact.low, high=exact.high, method=exact.method)
     return {name: _plain(entry) for name, entry in out.items()}
 

@@ -29,7 +29,7 @@ def subgroups(view: View) -> str:
         rows = []
         for level, figures in levels.items():
             entry = figures.get("auroc", {})
-            name = LEVELS.get(level, Words(level.replace(">=", "≥"), level.replace(" to ", " 至 ")))
+            name = LEVELS.get(level, _level(level))
             rows.append((both(name), entry, both(_note(entry, figures))))
         low = 0.5 if all((entry.get("low") or 0) >= 0.5 for _, entry, _ in rows) else 0.0
         title = both(COLUMNS.get(column, Words(column)))
@@ -45,6 +45,11 @@ def subgroups(view: View) -> str:
     )
     body = f'<div class="groups">{"".join(blocks)}</div>'
     return section("subgroups", Words("Subgroups", "亚组"), body, lead)
+
+
+def _level(level: str) -> Words:
+    shown = level.replace(">= ", "≥ ")
+    return Words(shown, shown.replace(" to ", " 至 "))
 
 
 def _note(entry: dict, figures: dict) -> Words:

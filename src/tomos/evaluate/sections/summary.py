@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tomos.evaluate.figures import OF_A_CLASS
 from tomos.evaluate.language import Words, both, joined, words
 from tomos.evaluate.markup import forest, section, table, with_interval
 from tomos.evaluate.names import MACRO, MEANING, metric
@@ -46,10 +47,11 @@ def verdict(view: View, found: list[Notice]) -> str:
 def headline(view: View) -> str:
     """The main figures on one scale."""
     rows = []
+    several = not view.table.is_binary and view.table.kind != "multilabel"
     for name in HEADLINE:
         entry = view.metrics["overall"].get(name)
-        if entry is None:
-            continue
+        if entry is None or (name == "sensitivity" and several):
+            continue  # of several classes its mean is the balanced accuracy
         macro = not view.table.is_binary and name in (
             "auroc",
             "average_precision",
@@ -77,7 +79,8 @@ def headline(view: View) -> str:
 
 def per_class(view: View) -> str:
     """Every class against the rest, and every other figure, in one table."""
-    names = list(next(iter(view.metrics["per_class"].values()), {}))
+    first: dict = next(iter(view.metrics["per_class"].values()), {})
+    names = [name for name in OF_A_CLASS if name in first]
     if not names or view.table.is_binary:
         return ""
     head = [Words("Class", "类别"), Words("Cases", "例数"), *(metric(name) for name in names)]
@@ -90,7 +93,9 @@ def per_class(view: View) -> str:
     lead = Words(
         f"Each class against all others. {view.cases.en}.", f"每一类对其余各类。{view.cases.zh}。"
     )
-    return section("classes", Words("Class by class", "分类别"), table(head, rows, 1), lead)
+    return section(
+        "classes", Words("Class by class", "分类别"), table(head, rows, 1, "dense"), lead
+    )
 
 
 def _what(view: View) -> Words:

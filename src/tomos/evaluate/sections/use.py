@@ -110,7 +110,7 @@ def _prevalences(view: View, point: Mapping[str, Any]) -> str:
         odds = "–" if not alarms else f"{(1 - alarms) / alarms:.2g}"
         rows.append([label, with_interval(entry["ppv"]), with_interval(entry["npv"]), odds])
     head = [
-        Words("How common it is", "患病比例"),
+        Words("Prevalence", "患病比例"),
         metric("ppv"),
         metric("npv"),
         Words("False alarms per finding", "每检出一例的误报数"),
@@ -121,4 +121,4 @@ def _prevalences(view: View, point: Mapping[str, Any]) -> str:
         f"{view.cases.en}, 95 % intervals.",
         f"敏感度与特异度取自本次测试。{view.cases.zh}，95 % 区间。",
     )
-    return f'<h3>{both(title)}</h3>{table(head, rows, 1)}<p class="small">{both(note)}</p>'
+    return f'<h3>{both(title)}</h3>{table(head, rows, 1, "rare")}<p class="small">{both(note)}</p>'

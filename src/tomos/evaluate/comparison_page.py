@@ -1,0 +1,150 @@
+"""The page of a comparison: differences on one scale, and both models' figures beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tomos.config import atomic_write
+from tomos.evaluate.language import Text, Words, both, words
+from tomos.evaluate.markup import forest, section, table, with_interval
+from tomos.evaluate.names import metric, split
+from tomos.evaluate.numbers import count, interval
+from tomos.evaluate.page import page
+
+LESS_IS_BETTER = ("brier", "ece", "mae")
+METHODS = {
+    "DeLong, paired": Words("DeLong, paired", "DeLong 配对检验"),
+    "DeLong, paired, clustered by patient": Words(
+        "DeLong, paired, clustered by patient", "DeLong 配对检验，按患者聚类"
+    ),
+    "paired bootstrap over patients": Words("Paired bootstrap over patients", "按患者配对自助法"),
+    "paired permutation by patient": Words("Paired permutation by patient", "按患者配对置换检验"),
+}
+CONTENTS = {
+    "differences": Words("Differences", "差异"),
+    "both": Words("Both models", "两个模型"),
+    "cases": Words("Case by case", "逐例"),
+}
+
+
+def write_comparison(path: Path, comparison: Mapping[str, Any], title: Text = "") -> None:
+    """Write what `compare` gave as one self-contained page, atomically."""
+    first, second = comparison["comparison"]
+    said = words(title) if title else Words(f"{second} against {first}", f"{second} 对比 {first}")
+    cases = _cases(comparison)
+    body = "\n".join(
+        [
+            f"<h1>{both(said)}</h1>",
+            f'<p class="facts">{both(comparison["dataset"])} · {both(cases)}</p>',
+            f'<p class="verdict">{both(_verdict(comparison))}</p>',
+            "<!--contents-->",
+            _differences(comparison, cases),
+            _figures(comparison),
+            _case_by_case(comparison),
+        ]
+    )
+    foot = Words(
+        "Intervals are 95 %. This file is complete in itself: it loads nothing from anywhere.",
+        "区间为 95 %。本文件自成一体，不从任何地方加载内容。",
+    )
+    atomic_write(Path(path), page(said, body, foot, CONTENTS, comparison).encode("utf-8"))
+
+
+def p_value(p: float | None) -> str:
+    """P = 0.012, or P < 0.001."""
+    if p is None:
+        return "–"
+    return "P\u00a0<\u00a00.001" if p < 0.001 else f"P\u00a0=\u00a0{p:.3f}"
+
+
+def _cases(comparison: Mapping[str, Any]) -> Words:
+    n, patients = count(comparison["n_cases"]), count(comparison["n_patients"])
+    part = split(comparison["split"])
+    if not comparison.get("patients_known", True):
+        return Words(
+            f"{n} {part.en} images (patients unknown)",
+            f"{part.zh or part.en}集 {n} 张图像（患者未知）",
+        )
+    return Words(
+        f"the same {n} {part.en} cases of {patients} patients",
+        f"同一{part.zh or part.en}集 {n} 例（{patients} 名患者）",
+    )
+
+
+def _verdict(comparison: Mapping[str, Any]) -> Words:
+    first, second = comparison["comparison"]
+    difference = comparison["metrics"]["auroc"]["difference"]
+    cases = _cases(comparison)
+    if difference["value"] is None or difference["p"] is None:
+        return Words("The AUROCs cannot be compared here.", "此处无法比较 AUROC。")
+    more = Words("higher", "高") if difference["value"] >= 0 else Words("lower", "低")
+    size, p = f"{abs(difference['value']):.3f}", p_value(difference["p"])
+    sure = difference["p"] < 0.05
+    end = (
+        Words("That is more than chance would give.", "差异超出偶然范围。")
+        if sure
+        else Words(
+            "That may be chance: the data do not tell which is better.",
+            "差异可能出于偶然，数据不足以判断优劣。",
+        )
+    )
+    return Words(
+        f"On {cases.en}, the AUROC of {second} is {size} {more.en} than that of {first} "
+        f"(95 % interval of the difference {interval(difference).en[1:-1]}, {p}). {end.en}",
+        f"在{cases.zh}上，{second} 的 AUROC 比 {first} {more.zh} {size}"
+        f"（差值的 95 % 区间 {interval(difference).zh[1:-1]}，{p}）。{end.zh}",
+    )
+
+
+def _differences(comparison: Mapping[str, Any], cases: Words) -> str:
+    first, second = comparison["comparison"]
+    rows, reach = [], 0.01
+    for name, row in comparison["metrics"].items():
+        difference = row["difference"]
+        ends = (difference["low"], difference["high"], difference["value"])
+        reach = max([reach, *(abs(v) for v in ends if v is not None)])
+        less = Words(" (less is better)", "（越小越好）")
+        method = METHODS.get(difference["method"], Words(difference["method"]))
+        title = metric(name) + less if name in LESS_IS_BETTER else metric(name)
+        p, adjusted = p_value(difference["p"]), p_value(difference["p_holm"])
+        note = Words(
+            f"{p}; adjusted for the number of tests (Holm) {adjusted}. {method.en}.",
+            f"{p}；多重检验校正（Holm）后 {adjusted}。{method.zh or method.en}。",
+        )
+        rows.append((both(title), difference, both(note)))
+    reach = float(f"{reach * 1.05:.1g}") if float(f"{reach * 1.05:.1g}") >= reach else reach * 1.1
+    lead = Words(
+        f"{second} minus {first} with 95 % intervals, on {cases.en}. The line is no difference.",
+        f"{second} 减 {first}，95 % 区间，{cases.zh}。竖线为无差异。",
+    )
+    bars = forest(rows, low=-round(reach, 3), high=round(reach, 3), mark=0.0)
+    return section("differences", CONTENTS["differences"], bars, lead)
+
+
+def _figures(comparison: Mapping[str, Any]) -> str:
+    rows = [
+        [both(metric(name)), with_interval(row["first"]), with_interval(row["second"])]
+        for name, row in comparison["metrics"].items()
+    ]
+    head = [Words("Figure", "指标"), *(Words(name) for name in comparison["comparison"])]
+    return section("both", CONTENTS["both"], table(head, rows, 1))
+
+
+def _case_by_case(comparison: Mapping[str, Any]) -> str:
+    first, second = comparison["comparison"]
+    test = comparison["mcnemar"]
+    a, b, p = test["only_first"], test["only_second"], p_value(test["p"])
+    note = Words("", "")
+    if test["note"]:
+        note = Words(
+            " Patients have several answers here, so trust the permutation test of the accuracy.",
+            "此处同一患者有多个结果，请以准确率的置换检验为准。",
+        )
+    text = Words(
+        f"Only {first} was right on {a} answers, only {second} on {b}. McNemar, exact: {p}."
+        f"{note.en}",
+        f"仅 {first} 判对 {a} 个，仅 {second} 判对 {b} 个。McNemar 精确检验：{p}。{note.zh}",
+    )
+    return section("cases", CONTENTS["cases"], f"<p>{both(text)}</p>")
