@@ -208,7 +208,7 @@ def create(folder: Path, info: DatasetInfo, cases: Sequence[Case]) -> Dataset:
 
 def _check_cells(table: Table, info: DatasetInfo) -> None:
     for name, target in info.targets.items():
-        column = "label" if name == "label" and "label" in table else f"label:{name}"
+        column = f"label:{name}" if name != "label" or "label:label" in table else "label"
         if target.kind in ("mask", "boxes"):
             continue
         if column not in table:

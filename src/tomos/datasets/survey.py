@@ -19,6 +19,7 @@ from tomos.types import DatasetError, FormatError, Progress, Silent
 
 VERSION = 1
 CHUNK = 32
+SMALL = 128 * 128  # pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,7 @@ def survey(
     errors: dict[int, str] = {}
     done = len(addresses) - len(todo)
     chunks = (todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK))
+    threads = threads or _threads([addresses[i] for i in todo[:1]])
     for chunk, found in in_threads(lambda c: [_look(addresses[i]) for i in c], chunks, threads):
         for place, seen in zip(chunk, found, strict=True):
             if isinstance(seen, str):
@@ -79,6 +81,12 @@ def _look(address: str) -> np.ndarray | str:
         return f"{address}: there is no such file"
     except (OSError, ValueError, MemoryError) as error:
         return f"{address}: {type(error).__name__}: {error}"
+
+
+def _threads(sample: list[str]) -> int:
+    """One for pictures so small that threads would wait for each other, else 0 (one a core)."""
+    seen = _look(sample[0]) if sample else ""
+    return 0 if isinstance(seen, str) or int(seen["size"].prod()) > SMALL else 1
 
 
 def _recall(file: Path | None, rows: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from tomos.datasets.cases import split_word
-from tomos.datasets.layouts import Draft, Request
+from tomos.datasets.layouts import Draft, Request, dicom
 from tomos.datasets.layouts._files import (
     MOST,
     PATIENT_FOLDER,
@@ -33,6 +33,8 @@ def detect(request: Request) -> bool:
 
 def draft(request: Request, progress: Progress) -> Draft:
     """Split and class from each image's folders, patient from its name where that is known."""
+    if dicom.detect(request):
+        return dicom.draft(request, progress, from_folders=True)
     root = request.source.absolute()
     found = images_below(root, request.exclude)
     if not found.files:

@@ -1,0 +1,79 @@
+"""Splits by patient, stratified; small enough to count by hand."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tomos.datasets import folds, split
+from tomos.datasets.split import parse_ratios
+from tomos.types import Case, SettingsError
+
+pytestmark = pytest.mark.fast
+
+
+def cases(labels, patients=None):
+    patients = patients or [""] * len(labels)
+    return [
+        Case(f"c{k:04d}", {"image": "x"}, {"label": label}, patient=patient)
+        for k, (label, patient) in enumerate(zip(labels, patients, strict=True))
+    ]
+
+
+def test_shares_are_kept_in_every_class():
+    found = split(cases(["a"] * 100 + ["b"] * 20), "label")
+    count = Counter((case.targets["label"], case.split) for case in found)
+    assert [count["a", s] for s in ("train", "val", "test")] == [70, 10, 20]
+    assert [count["b", s] for s in ("train", "val", "test")] == [14, 2, 4]
+
+
+def test_a_patient_is_never_divided():
+    rng = np.random.default_rng(0)
+    people = [f"p{k}" for k in rng.integers(0, 60, 300)]
+    found = split(cases(list(rng.choice(["a", "b", "c"], 300)), people), "label")
+    sides = {case.patient: set() for case in found}
+    for case in found:
+        sides[case.patient].add(case.split)
+    assert all(len(parts) == 1 for parts in sides.values())
+    assert 190 <= sum(case.split == "train" for case in found) <= 230
+
+
+def test_equal_pictures_stay_together():
+    found = split(cases(["a"] * 50), "label", together=[[3, 17, 40]])
+    assert len({found[row].split for row in (3, 17, 40)}) == 1
+
+
+@pytest.mark.parametrize(("n", "where"), [(1, ["train"]), (2, ["train", "test"])])
+def test_a_class_of_one_is_learned(n, where):
+    found = split(cases(["a"] * 50 + ["rare"] * n), "label")
+    assert sorted(c.split for c in found if c.targets["label"] == "rare") == sorted(where)
+
+
+def test_the_order_of_rows_does_not_matter_and_the_seed_does():
+    rows = cases(["a", "b"] * 40)
+    first = {case.name: case.split for case in split(rows, "label")}
+    again = {case.name: case.split for case in split(rows[::-1], "label")}
+    other = {case.name: case.split for case in split(rows, "label", seed=1)}
+    assert first == again and first != other
+
+
+def test_whole_sites():
+    rows = [replace(case, site=f"s{k % 10}") for k, case in enumerate(cases(["a"] * 100))]
+    found = split(rows, "label", by="site")
+    assert all(len({case.split for case in found if case.site == f"s{k}"}) == 1 for k in range(10))
+
+
+def test_folds_are_even_and_by_patient():
+    rows = cases(["a"] * 50 + ["b"] * 50, [f"p{k // 2}" for k in range(100)])
+    fold = folds(rows, "label", 5)
+    assert np.bincount(fold).tolist() == [20] * 5
+    assert (fold[::2] == fold[1::2]).all()
+    with pytest.raises(SettingsError, match="expected 2 to 2"):
+        folds(cases(["a", "b"]), "label", 3)
+
+
+@pytest.mark.parametrize("text", ["70/30", "a/b/c", "0/10/20", "70/-1/20"])
+def test_wrong_shares_are_refused(text):
+    with pytest.raises(SettingsError, match="--split"):
+        parse_ratios(text)
