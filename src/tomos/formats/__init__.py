@@ -12,6 +12,7 @@ parser sees them, and compressed DICOM pixels are decoded in a limited child pro
 
 from tomos.formats._inspect import inspect
 from tomos.formats._limits import LIMITS, Limits
+from tomos.formats._nifti_write import write_nifti
 from tomos.formats._png import png_bytes, write_png
 from tomos.formats._reading import is_image, members, read, read_many, series
 from tomos.formats._series import Series
@@ -27,5 +28,6 @@ __all__ = [
     "read",
     "read_many",
     "series",
+    "write_nifti",
     "write_png",
 ]

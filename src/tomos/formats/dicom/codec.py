@@ -34,7 +34,6 @@ def decoded(
     frame: int | None,
     where: str,
     limits: Limits,
-    notes: list[str],
 ) -> tuple[np.ndarray, Layout]:
     """(F, Y, X, S) values as the codec gives them, and their layout: colour is RGB then."""
     if scanned.syntax not in COMPRESSED:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from functools import lru_cache
+from typing import Literal
 
-from tomos.formats.dicom.tags import ATTRIBUTES
+from tomos.formats.dicom.tags import ATTRIBUTES, KEYS
 
-Element = tuple[bytes, int, int, "list[Dataset] | None"]
+LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+UNDEFINED = 0xFFFFFFFF
 BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 TEXT_BYTES = 4096
 CHARACTER_SETS = {
@@ -33,24 +35,46 @@ CHARACTER_SETS = {
 
 
 class Dataset:
-    """Elements by tag, and the bytes in which their values lie."""
+    """Where elements lie, and the bytes in which they do.
 
-    __slots__ = ("big", "data", "elements")
+    elements   key (see `tags.key_of`) -> offset of the element
+    sequences  key -> its items
+    odd        key -> (vr, length, start) of the few that are not written as the Standard has it
+    """
 
-    def __init__(self, data: bytes, big: bool, elements: dict[int, Element]):
+    __slots__ = ("big", "data", "elements", "explicit", "odd", "sequences")
+
+    def __init__(self, data: bytes, big: bool, explicit: bool):
         self.data = data
         self.big = big
-        self.elements = elements
+        self.explicit = explicit
+        self.elements: dict[int, int] = {}
+        self.sequences: dict[int, list[Dataset]] = {}
+        self.odd: dict[int, tuple[bytes, int, int]] = {}
 
     def __contains__(self, keyword: str) -> bool:
-        return ATTRIBUTES[keyword][0] in self.elements
+        return KEYS[keyword] in self.elements or KEYS[keyword] in self.sequences
+
+    def locate(self, key: int) -> tuple[bytes, int, int] | None:
+        """(vr, start, length) of a value; None when absent. The VR is empty where not written."""
+        at = self.elements.get(key)
+        if at is None:
+            return None
+        if key in self.odd:
+            vr, length, start = self.odd[key]
+            return vr, start, length
+        order: Literal["big", "little"] = "big" if self.big else "little"
+        if not self.explicit:
+            return b"", at + 8, int.from_bytes(self.data[at + 4 : at + 8], order)
+        vr = self.data[at + 4 : at + 6]
+        if vr in SHORT:
+            return vr, at + 8, int.from_bytes(self.data[at + 6 : at + 8], order)
+        return vr, at + 12, int.from_bytes(self.data[at + 8 : at + 12], order)
 
     def raw(self, keyword: str) -> bytes:
         """The value's bytes as they lie; empty when absent."""
-        found = self.elements.get(ATTRIBUTES[keyword][0])
-        if found is None or found[3] is not None:
-            return b""
-        return self.data[found[1] : found[1] + found[2]]
+        found = self.locate(KEYS[keyword])
+        return b"" if found is None else self.data[found[1] : found[1] + found[2]]
 
     def text(self, keyword: str, encoding: str = "latin-1") -> str:
         """The value as text without padding; "" when absent."""
@@ -63,14 +87,16 @@ class Dataset:
 
     def numbers(self, keyword: str) -> list[float]:
         """The values as numbers; empty when absent or not numbers (DS, IS are text)."""
-        kind = self._kind(keyword)
-        raw = self.raw(keyword)
-        if kind in BINARY:
-            step = struct.calcsize("<" + BINARY[kind])
-            order = ">" if self.big else "<"
-            count = len(raw) // step
-            return list(struct.unpack_from(f"{order}{count}{BINARY[kind]}", raw))
-        return _decimals(raw)
+        found = self.locate(KEYS[keyword])
+        if found is None:
+            return []
+        written, start, length = found
+        raw = self.data[start : start + length]
+        kind = self._kind(keyword, written)
+        if kind not in BINARY:
+            return list(_decimals(raw))
+        count = len(raw) // struct.calcsize("<" + BINARY[kind])
+        return list(struct.unpack_from(f"{'>' if self.big else '<'}{count}{BINARY[kind]}", raw))
 
     def number(self, keyword: str, default: float | None = None) -> float | None:
         """The first value as a number, else `default`."""
@@ -84,8 +110,7 @@ class Dataset:
 
     def items(self, keyword: str) -> list[Dataset]:
         """The items of a sequence; empty when absent."""
-        found = self.elements.get(ATTRIBUTES[keyword][0])
-        return found[3] if found is not None and found[3] is not None else []
+        return self.sequences.get(KEYS[keyword], [])
 
     def first(self, keyword: str) -> Dataset | None:
         """The first item of a sequence, None when there is none."""
@@ -99,30 +124,25 @@ class Dataset:
             return raw.decode("ascii").strip(" \0\r\n\t")
         return _in_character_set(raw, tuple(self.texts("SpecificCharacterSet")))
 
-    def _kind(self, keyword: str) -> str:
-        tag, kind = ATTRIBUTES[keyword]
-        found = self.elements.get(tag)
-        written = found[0].decode("latin-1") if found is not None and found[0] else ""
-        if written in BINARY or written in ("DS", "IS"):
-            return written
+    def _kind(self, keyword: str, written: bytes) -> str:
+        vr = written.decode("latin-1")
+        if vr in BINARY or vr in ("DS", "IS"):
+            return vr
+        kind = ATTRIBUTES[keyword][1]
         if kind == "XS":
-            signed = self.integer("PixelRepresentation") == 1
-            return "SS" if signed else "US"
+            return "SS" if self.integer("PixelRepresentation") == 1 else "US"
         return kind
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.elements)
 
 
 @lru_cache(maxsize=4096)
-def _decimals(raw: bytes) -> list[float]:
-    values = []
+def _decimals(raw: bytes) -> tuple[float, ...]:
+    values: list[float] = []
     for part in raw[: 1 << 20].split(b"\\"):
         try:
             values.append(float(part.strip(b" \0")))
         except ValueError:
-            return values
-    return values
+            break
+    return tuple(values)
 
 
 def _in_character_set(raw: bytes, names: tuple[str, ...]) -> str:

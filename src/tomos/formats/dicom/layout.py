@@ -8,17 +8,21 @@ import numpy as np
 
 from tomos.formats._limits import Limits
 from tomos.formats.dicom.dataset import Dataset
-from tomos.formats.dicom.tags import DOUBLE_PIXEL_DATA, FLOAT_PIXEL_DATA, PIXEL_DATA
+from tomos.formats.dicom.tags import (
+    DOUBLE_PIXEL_DATA,
+    FLOAT_PIXEL_DATA,
+    PIXEL_DATA,
+    PIXEL_KEYS,
+)
 from tomos.types import FormatError
 
 GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-PIXEL_TAGS = (PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Sizes and bits of the stored values; `element` is the tag that holds them."""
+    """Sizes and bits of the stored values; `element` is the key of what holds them."""
 
     element: int
     frames: int
@@ -67,7 +71,7 @@ def layout_of(dataset: Dataset, where: str, limits: Limits) -> Layout:
 
     Raises FormatError when there are no pixels or it contradicts itself, LimitError when too large.
     """
-    element = next((tag for tag in PIXEL_TAGS if tag in dataset.elements), 0)
+    element = next((key for key in PIXEL_KEYS if key in dataset.elements), 0)
     if not element:
         raise FormatError(f"{where}: no image: {_what_else(dataset)}")
     samples = dataset.integer("SamplesPerPixel", 1)

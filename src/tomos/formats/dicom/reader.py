@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +11,15 @@ import numpy as np
 from tomos.formats._limits import Limits
 from tomos.formats.dicom.colour import to_rgb
 from tomos.formats.dicom.dataset import Dataset
+from tomos.formats.dicom.elements import NeedMore
 from tomos.formats.dicom.frames import frame_number
 from tomos.formats.dicom.geometry import affine_of, flat_affine, plane_of, stack
 from tomos.formats.dicom.layout import COLOUR, Layout, layout_of
 from tomos.formats.dicom.pixels import native, significant
 from tomos.formats.dicom.scan import Scanned, scan
-from tomos.formats.dicom.tags import NATIVE
+from tomos.formats.dicom.tags import DEFLATED, NATIVE
 from tomos.formats.dicom.values import Scale, apply, invert, scale_of, value_range, window_of
-from tomos.types import GeometryError, Image, Origin
+from tomos.types import FormatError, GeometryError, Image, Origin
 from tomos.types.image import Frame
 
 
@@ -32,12 +34,32 @@ class Content:
     notes: tuple[str, ...]
 
 
-def load(path: Path, limits: Limits) -> Scanned:
-    """The whole file, scanned."""
-    with path.open("rb") as file:
-        data = file.read(limits.file_bytes + 1)
-    limits.check_file(len(data), str(path))
-    return scan(data, str(path), limits)
+HEAD = 2**15
+
+
+def load(path: str | Path, limits: Limits) -> Scanned:
+    """A file's header, scanned; of the file no more is read than that takes."""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  thousands of slices: no Path
+        size = os.fstat(file.fileno()).st_size
+        limits.check_file(size, str(path))
+        data, want = b"", HEAD
+        while True:
+            data += file.read(want - len(data)) or b""
+            try:
+                return scan(data, size, str(path), limits)
+            except NeedMore:
+                if len(data) < want:
+                    raise FormatError(f"{path}: became shorter while it was read") from None
+                # Most headers fit at once; others are scanned again with four times as much.
+                want = min(size, 4 * want)
+
+
+def whole(path: Path, scanned: Scanned, limits: Limits) -> Scanned:
+    """The same with all of the file in memory, for compressed pixels."""
+    if len(scanned.dataset.data) >= scanned.size:
+        return scanned
+    data = path.read_bytes()
+    return scan(data, len(data), str(path), limits)
 
 
 def read_file(path: Path, member: str, limits: Limits) -> Image:
@@ -50,19 +72,19 @@ def read_file(path: Path, member: str, limits: Limits) -> Image:
     where = str(path)
     layout = layout_of(scanned.dataset, where, limits)
     frame = frame_number(member, layout.frames, where) if member else None
-    content = content_of(scanned, layout, frame, where, limits)
+    content = content_of(scanned, layout, frame, path, limits)
     if layout.frames == 1 or frame is not None:
         return _picture(scanned, content, frame or 0, path, member)
     return _frames(scanned, content, path)
 
 
 def content_of(
-    scanned: Scanned, layout: Layout, frame: int | None, where: str, limits: Limits
+    scanned: Scanned, layout: Layout, frame: int | None, path: Path, limits: Limits
 ) -> Content:
     """Stored values of one frame or all, in colour or in their unit."""
-    dataset = scanned.dataset
+    dataset, where = scanned.dataset, str(path)
     notes = list(scanned.warnings)
-    stored, layout = _stored(scanned, layout, frame, where, limits, notes)
+    stored, layout = _stored(scanned, layout, frame, path, limits, notes)
     if layout.photometric in COLOUR or layout.photometric == "PALETTE COLOR":
         if layout.photometric != "RGB":
             stored = to_rgb(stored, layout, dataset, where)
@@ -92,7 +114,7 @@ def _stored(
     scanned: Scanned,
     layout: Layout,
     frame: int | None,
-    where: str,
+    path: Path,
     limits: Limits,
     notes: list[str],
 ) -> tuple[np.ndarray, Layout]:
@@ -100,9 +122,11 @@ def _stored(
     if scanned.fragments or scanned.syntax not in NATIVE:
         from tomos.formats.dicom.codec import decoded
 
-        values, layout = decoded(scanned, layout, frame, where, limits, notes)
+        scanned = whole(path, scanned, limits)
+        values, layout = decoded(scanned, layout, frame, str(path), limits)
         return significant(values, layout), layout
-    return significant(native(scanned.dataset, layout, frame, where), layout), layout
+    source = None if scanned.syntax == DEFLATED else path
+    return significant(native(scanned.dataset, layout, frame, source, str(path)), layout), layout
 
 
 def _picture(scanned: Scanned, content: Content, frame: int, path: Path, member: str) -> Image:

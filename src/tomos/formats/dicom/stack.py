@@ -17,9 +17,10 @@ from tomos.formats import dicom
 from tomos.formats._limits import Limits
 from tomos.formats._series import Series
 from tomos.formats.dicom.geometry import Plane, plane_of, stack
-from tomos.formats.dicom.layout import PIXEL_TAGS, Layout, layout_of
+from tomos.formats.dicom.layout import Layout, layout_of
 from tomos.formats.dicom.reader import Content, build, content_of, load, read_file
 from tomos.formats.dicom.scan import Scanned
+from tomos.formats.dicom.tags import PIXEL_KEYS
 from tomos.types import FormatError, GeometryError, Image, LimitError
 
 MOST_FILES = 200_000
@@ -43,6 +44,11 @@ class _Found:
 
 
 _index: OrderedDict[tuple, tuple[_Found, ...]] = OrderedDict()
+
+
+def forget() -> None:
+    """Forget which files were seen in which folder."""
+    _index.clear()
 
 
 def list_series(folder: Path, limits: Limits) -> list[Series]:
@@ -115,7 +121,7 @@ def _volume(series: Series, limits: Limits) -> Image:
     total = (len(order), layouts[0].rows, layouts[0].columns)
     limits.check_shape(total, 4, series.address)
     contents: list[Content] = [
-        content_of(scanned[k], layouts[k], None, str(series.files[k]), limits) for k in order
+        content_of(scanned[k], layouts[k], None, series.files[k], limits) for k in order
     ]
     units = {content.scale.unit for content in contents}
     if len(units) > 1:
@@ -207,7 +213,7 @@ def _look(path: Path, limits: Limits) -> _Found | None:
     except (FormatError, OSError):
         return None
     dataset = scanned.dataset
-    if not any(tag in dataset.elements for tag in PIXEL_TAGS):
+    if not any(tag in dataset.elements for tag in PIXEL_KEYS):
         return None
     try:
         placed = plane_of(dataset, 0, str(path)) is not None

@@ -99,10 +99,18 @@ ATTRIBUTES: dict[str, tuple[int, str]] = {
     "PixelData": (0x7FE00010, "OW"),
 }
 
-FLOAT_PIXEL_DATA = ATTRIBUTES["FloatPixelData"][0]
-DOUBLE_PIXEL_DATA = ATTRIBUTES["DoubleFloatPixelData"][0]
-PIXEL_DATA = ATTRIBUTES["PixelData"][0]
-SEQUENCES = frozenset(tag for tag, kind in ATTRIBUTES.values() if kind == "SQ")
+
+def key_of(tag: int) -> int:
+    """(gggg,eeee) as the four bytes of a little endian file read as one number: element, group."""
+    return (tag & 0xFFFF) << 16 | tag >> 16
+
+
+KEYS = {keyword: key_of(tag) for keyword, (tag, _) in ATTRIBUTES.items()}
+FLOAT_PIXEL_DATA = KEYS["FloatPixelData"]
+DOUBLE_PIXEL_DATA = KEYS["DoubleFloatPixelData"]
+PIXEL_DATA = KEYS["PixelData"]
+PIXEL_KEYS = (PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA)
+SEQUENCES = frozenset(KEYS[keyword] for keyword, (_, kind) in ATTRIBUTES.items() if kind == "SQ")
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
