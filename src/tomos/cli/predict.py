@@ -1,0 +1,63 @@
+"""`tomos predict`"""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "A model on images: calibrated probabilities, and what to do with them. Needs no PyTorch."
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="model.tomos, or the run's folder")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="image, folder, x.npz, x.npz#test, x.npz#test/12"
+    )
+    parser.add_argument("-o", "--out", metavar="DIR", help="folder for the files of --as")
+    parser.add_argument(
+        "--as",
+        dest="forms",
+        default="json",
+        metavar="FORMS",
+        help="what to write into DIR: json,png,nifti (json)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the predictions as JSON")
+    options(parser)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What `predict` and `explain` have in common."""
+    parser.add_argument("--threads", type=int, default=0, help="of one run (0: one a core)")
+    parser.add_argument(
+        "--backend", default="onnxruntime", help="onnxruntime or openvino (onnxruntime)"
+    )
+    parser.add_argument(
+        "--trust", metavar="KEYS", help="accept only models signed by these public keys (PEM)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from tomos.cli.terminal import Terminal, print_json
+    from tomos.workflows.predict import as_json, load, predict
+
+    model = load(args.model, threads=args.threads, backend=args.backend, trust=args.trust)
+    forms = tuple(filter(None, args.forms.split(",")))
+    predictions = predict(model, args.inputs, args.out, forms, progress=Terminal())
+    if args.json:
+        print_json(as_json(model.name, predictions))
+    else:
+        for prediction in predictions:
+            print(_line(prediction))
+    return 2 if any(prediction.error for prediction in predictions) else 0
+
+
+def _line(prediction) -> str:
+    if prediction.error:
+        return f"{prediction.input}\n  not read: {prediction.error}"
+    lines = [prediction.input]
+    for answer in prediction.targets.values():
+        scores = sorted(answer.scores.items(), key=lambda pair: -pair[1])
+        lines.append("  " + "  ".join(f"{name} {score:.3f}" for name, score in scores[:6]))
+    lines.append(f"  {prediction.verdict}: {prediction.reason}")
+    lines += [f"  note: {warning}" for warning in prediction.warnings]
+    lines += [f"  wrote {path}" for path in prediction.files.values()]
+    return "\n".join(lines)

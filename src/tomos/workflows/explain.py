@@ -1,0 +1,150 @@
+"""`tomos explain`: where a model looked, drawn over each image and written on its own grid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tomos import formats
+from tomos.explain import heatmap, overlay, shown
+from tomos.inference import Predictor
+from tomos.inference.verdict import is_finding
+from tomos.types import Answer, FormatError, Image, Progress, Silent, TomosError
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What was written of one image; `error` stands instead when it could not be read.
+
+    label, score  the class that the map is for, and its probability
+    overlay       PNG: the map laid over the picture; None for what cannot be drawn
+    files         "overlay" and "map" PNG, "nifti" on the image's own grid
+    """
+
+    input: str
+    label: str = ""
+    score: float = 0.0
+    method: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def overlay(self) -> Path | None:
+        return Path(self.files["overlay"]) if "overlay" in self.files else None
+
+    def to_json(self) -> dict[str, Any]:
+        if self.error:
+            return {"input": self.input, "error": self.error}
+        return {
+            "input": self.input,
+            "label": self.label,
+            "score": self.score,
+            "method": self.method,
+            "files": self.files,
+        }
+
+
+def explain(
+    model: str | Path | Predictor,
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    method: str = "",
+    label: str = "",
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> list[Explained]:
+    """Maps of every image, in order, written under `out`.
+
+    method  one of `tomos.explain.methods()`; "" is the one the model file names
+    label   the class to look for; "" is what was found, else the likeliest finding
+    Raises what concerns all images (an unknown method or class, a missing library); what concerns
+    one image becomes its `error`.
+    """
+    from tomos.workflows.predict import addresses
+
+    progress = progress or Silent()
+    predictor = model if isinstance(model, Predictor) else Predictor(model, threads=threads)
+    method = method or predictor.manifest.map_method
+    listed = list(addresses(inputs))
+    done = []
+    for address, stem in zip(listed, stems(listed), strict=True):
+        done.append(_one(predictor, address, Path(out) / stem, method, label))
+        progress.step(len(done), len(listed), "maps")
+    return done
+
+
+def _one(predictor: Predictor, address: str, base: Path, method: str, label: str) -> Explained:
+    try:
+        image = formats.read(address)
+        answer = predictor.predict_image(image, address).targets[predictor.manifest.target]
+    except TomosError as error:
+        return Explained(address, error=str(error))
+    name = label or asked(predictor, answer)
+    files = write_maps(predictor, image, name, method, base, ("png", "nifti"))
+    return Explained(address, name, answer.scores[name], method, files)
+
+
+def asked(predictor: Predictor, answer: Answer) -> str:
+    """The class to explain: the likeliest of what was found; where nothing was, of all findings."""
+    manifest = predictor.manifest
+    findings = [name for name in predictor.classes if is_finding(manifest, name)]
+    called = [name for name in answer.label.split("|") if name in findings]
+    return max(called or findings or predictor.classes, key=lambda name: answer.scores[name])
+
+
+def write_maps(
+    predictor: Predictor,
+    image: Image,
+    label: str,
+    method: str,
+    base: Path,
+    forms: Iterable[str],
+) -> dict[str, str]:
+    """Write BASE-METHOD.png (overlay), BASE-METHOD-map.png and BASE-METHOD.nii.gz; what -> path."""
+    heat = heatmap(predictor, image, label, method)
+    files: dict[str, str] = {}
+    base = base.parent / f"{base.name}-{method}"
+    if "png" in forms:
+        picture, flat = _plane(image, heat)
+        drawn = Image(overlay(shown(picture), flat))
+        eight_bit = Image(np.round(flat[None] * 255).astype(np.uint8))
+        for what, each, end in (("overlay", drawn, ".png"), ("map", eight_bit, "-map.png")):
+            path = base.parent / f"{base.name}{end}"
+            formats.write_png(each, path)
+            files[what] = str(path)
+    if "nifti" in forms:
+        path = base.parent / f"{base.name}.nii.gz"
+        formats.write_nifti(heat, path)
+        files["nifti"] = str(path)
+    return files
+
+
+def stems(addresses: Iterable[str]) -> list[str]:
+    """A name for each address that a file can have: short, plain, and no two alike."""
+    names: list[str] = []
+    for address in addresses:
+        path, _, member = address.rpartition("#") if "#" in address else (address, "", "")
+        stem = Path(path).name.removesuffix(".gz").rsplit(".", 1)[0] or "image"
+        names.append(re.sub(r"[^\w.-]+", "-", f"{stem}-{member}" if member else stem)[:80])
+    seen: dict[str, int] = {}
+    unique = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        unique.append(name if names.count(name) == 1 else f"{name}-{seen[name]}")
+    return unique
+
+
+def _plane(image: Image, heat: Image) -> tuple[Image, np.ndarray]:
+    """A picture to draw on and its map (Y, X); of a volume the slice with the most heat."""
+    if not image.is_volume:
+        return image, heat.pixels[0]
+    if heat.size != image.size:
+        raise FormatError(f"the map is {heat.size}, the volume {image.size}")
+    z = int(heat.pixels[0].sum(axis=(1, 2)).argmax())
+    return Image(image.pixels[:, z], window=image.window), heat.pixels[0, z]
