@@ -13,7 +13,8 @@ Names beginning with `timm:` or `monai:` resolve to those libraries.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from tomos import config
@@ -47,7 +48,7 @@ ELSEWHERE = ("timm:", "monai:")
 
 def names() -> list[str]:
     """Every network that `build` knows of itself, by file and then from small to large."""
-    return [variant.__name__ for _, variant in _variants()]
+    return list(_variants())
 
 
 def architectures() -> list[str]:
@@ -82,13 +83,22 @@ def build(name: str, channels: int, classes: int, **options: Any) -> Net:
 
 
 def _variant(name: str) -> Callable[..., Net]:
-    for _, variant in _variants():
-        if variant.__name__ == name:
-            return variant
-    raise SettingsError(f"no model named {name!r}{did_you_mean(name, names())}")
+    variant = _variants().get(name)
+    if variant is None:
+        raise SettingsError(f"no model named {name!r}{did_you_mean(name, names())}")
+    return variant
 
 
-def _variants() -> Iterator[tuple[str, Callable[..., Net]]]:
+@cache
+def _variants() -> dict[str, Callable[..., Net]]:
+    """Looked up once a process: every look asks all installed distributions."""
+    found: dict[str, Callable[..., Net]] = {}
     for file in architectures():
-        for variant in config.plugin("tomos.models", file).VARIANTS:
-            yield file, variant
+        module = config.plugin("tomos.models", file)
+        if not hasattr(module, "VARIANTS"):
+            raise SettingsError(
+                f"{module.__name__}: expected VARIANTS, the functions that build its networks; "
+                "a file of this folder that holds none begins with an underscore"
+            )
+        found |= {variant.__name__: variant for variant in module.VARIANTS}
+    return found

@@ -219,6 +219,31 @@ def _pad(i: list[Any], o: dict) -> torch.Tensor:
     return F.pad(i[0], order[: 2 * (half - 2)], mode=mode)
 
 
+def _slice(i: list[Any], o: dict) -> torch.Tensor:
+    starts, ends = i[1].tolist(), i[2].tolist()
+    axes = i[3].tolist() if len(i) > 3 and i[3] is not None else list(range(len(starts)))
+    steps = i[4].tolist() if len(i) > 4 and i[4] is not None else [1] * len(starts)
+    if any(step < 1 for step in steps):
+        raise PackageError("a slice that runs backwards is not known to gradient maps")
+    cut = [slice(None)] * i[0].ndim
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        cut[axis] = slice(start, end, step)
+    return i[0][tuple(cut)]
+
+
+def _unsqueeze(i: list[Any], o: dict) -> torch.Tensor:
+    ndim = i[0].ndim + len(i[1])
+    for axis in sorted(axis % ndim for axis in i[1].tolist()):
+        i = [i[0].unsqueeze(axis), *i[1:]]
+    return i[0]
+
+
+def _layer_norm(i: list[Any], o: dict) -> torch.Tensor:
+    shape = i[0].shape[o.get("axis", -1) :]
+    bias = i[2] if len(i) > 2 else None
+    return F.layer_norm(i[0], shape, i[1], bias, o.get("epsilon", 1e-5))
+
+
 OPERATORS: dict[str, Callable[[list[Any], dict], torch.Tensor]] = {
     "Add": lambda i, o: i[0] + i[1],
     "AveragePool": _average_pool,
@@ -234,6 +259,10 @@ OPERATORS: dict[str, Callable[[list[Any], dict], torch.Tensor]] = {
     "HardSigmoid": lambda i, o: torch.clamp(o.get("alpha", 0.2) * i[0] + o.get("beta", 0.5), 0, 1),
     "HardSwish": lambda i, o: F.hardswish(i[0]),
     "Identity": lambda i, o: i[0],
+    "InstanceNormalization": lambda i, o: F.instance_norm(
+        i[0], weight=i[1], bias=i[2], eps=o.get("epsilon", 1e-5)
+    ),
+    "LayerNormalization": _layer_norm,
     "LeakyRelu": lambda i, o: F.leaky_relu(i[0], o.get("alpha", 0.01)),
     "MatMul": lambda i, o: i[0] @ i[1],
     "MaxPool": _max_pool,
@@ -242,9 +271,12 @@ OPERATORS: dict[str, Callable[[list[Any], dict], torch.Tensor]] = {
     "ReduceMean": _mean,
     "Relu": lambda i, o: F.relu(i[0]),
     "Reshape": _reshape,
+    "Shape": lambda i, o: torch.tensor(i[0].shape),
     "Sigmoid": lambda i, o: torch.sigmoid(i[0]),
+    "Slice": _slice,
     "Squeeze": lambda i, o: i[0].squeeze(i[1].tolist()) if len(i) > 1 else i[0].squeeze(),
     "Sub": lambda i, o: i[0] - i[1],
     "Tanh": lambda i, o: torch.tanh(i[0]),
     "Transpose": lambda i, o: i[0].permute(*o["perm"]),
+    "Unsqueeze": _unsqueeze,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -134,19 +135,20 @@ class GridPool(nn.Module):
             side = int(x_BFYX.shape[axis])
             if side == parts:
                 continue
-            matrix = self.parts(side, parts).to(x_BFYX)
+            matrix = torch.tensor(self.parts(side, parts), dtype=x_BFYX.dtype, device=x_BFYX.device)
             x_BFYX = matrix @ x_BFYX if axis == 2 else x_BFYX @ matrix.T
         return x_BFYX
 
     @staticmethod
-    def parts(side: int, parts: int) -> Tensor:
+    @lru_cache(64)
+    def parts(side: int, parts: int) -> list[list[float]]:
         """(parts, side): row i averages the pixels from floor(i*side/parts) up to
-        ceil((i+1)*side/parts)."""
-        rows = torch.zeros(parts, side)
-        for i in range(parts):
-            start, stop = i * side // parts, -(-(i + 1) * side // parts)
-            rows[i, start:stop] = 1 / (stop - start)
-        return rows
+        ceil((i+1)*side/parts). Numbers, not a tensor: an export takes them for a constant."""
+        edges = [(i * side // parts, -(-(i + 1) * side // parts)) for i in range(parts)]
+        return [
+            [1 / (stop - start) if start <= x < stop else 0.0 for x in range(side)]
+            for start, stop in edges
+        ]
 
     def extra_repr(self) -> str:
         return f"{self.size[0]}x{self.size[1]}"
@@ -163,8 +165,11 @@ class BlurPool(nn.Module):
         self.register_buffer("kernel", kernel, persistent=False)
 
     def forward(self, x_BFYX: Tensor) -> Tensor:
-        padded = F.pad(x_BFYX, (1, 1, 1, 1), mode="replicate")
-        return F.conv2d(padded, self.get_buffer("kernel"), stride=2, groups=x_BFYX.shape[1])
+        # The border is repeated by slices, which every runtime has, unlike this kind of padding.
+        x = torch.cat([x_BFYX[:, :, :1], x_BFYX, x_BFYX[:, :, -1:]], 2)
+        x = torch.cat([x[..., :1], x, x[..., -1:]], 3)
+        kernel = self.get_buffer("kernel")
+        return F.conv2d(x, kernel, stride=2, groups=kernel.shape[0])
 
 
 class SqueezeExcite(nn.Module):

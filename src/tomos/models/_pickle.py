@@ -17,7 +17,7 @@ from typing import IO, Any
 from tomos.types import PackageError
 
 # A state dictionary of 1,000 tensors takes about 40,000 instructions.
-MAX_WORK = 1_000_000
+MAX_WORK = 500_000
 MAX_DEPTH = 64
 
 
