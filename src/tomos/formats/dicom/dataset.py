@@ -13,6 +13,7 @@ SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL 
 UNDEFINED = 0xFFFFFFFF
 BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 TEXT_BYTES = 4096
+_SHORT = struct.Struct("<H").unpack_from
 CHARACTER_SETS = {
     "": "latin-1",
     "ISO_IR 6": "ascii",
@@ -107,6 +108,21 @@ class Dataset:
         """The first value as a whole number, else `default`."""
         value = self.number(keyword)
         return default if value is None or value != value or abs(value) > 2**53 else int(value)
+
+    def short(self, keyword: str, default: int = 0) -> int:
+        """`integer` for US, which nearly every image has ten of; quick where it is written plainly.
+
+        In little endian its value begins 8 bytes after the element, explicit or implicit.
+        """
+        at = self.elements.get(KEYS[keyword])
+        if at is None:
+            return default
+        if not self.big and not self.odd:
+            if self.explicit and self.data[at + 4 : at + 8] == b"US\x02\0":
+                return _SHORT(self.data, at + 8)[0]
+            if not self.explicit and self.data[at + 4 : at + 8] == b"\x02\0\0\0":
+                return _SHORT(self.data, at + 8)[0]
+        return self.integer(keyword, default)
 
     def items(self, keyword: str) -> list[Dataset]:
         """The items of a sequence; empty when absent."""

@@ -7,6 +7,7 @@ the index in array order (z, y, x) to right, front and head (RAS+), as NIfTI has
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -52,18 +53,25 @@ def plane_of(dataset: Dataset, frame: int, where: str) -> Plane | None:
     spacing = _positive_pair(measured.numbers("PixelSpacing"))
     if len(position) != 3 or len(direction) != 6 or spacing is None:
         return None
+    if not all(abs(value) < 1e6 for value in position):
+        raise GeometryError(f"{where}: Image Position {position} is no place in a patient")
+    along = _directions(tuple(direction))
+    if isinstance(along, str):
+        raise GeometryError(f"{where}: Image Orientation {direction}: {along}")
+    thickness = measured.number("SliceThickness") or dataset.number("SliceThickness") or 1.0
+    return Plane(np.array(position), *along, spacing, thickness if 0 < thickness < 1e4 else 1.0)
+
+
+@lru_cache(maxsize=1024)
+def _directions(direction: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray] | str:
+    """Unit vectors along x and along y, or why they are none. Slices of a series share them."""
     x, y = np.array(direction[:3]), np.array(direction[3:])
     lengths = np.linalg.norm(x), np.linalg.norm(y)
-    finite = np.isfinite([*position, *direction]).all() and np.abs(position).max() < 1e6
-    if not finite or abs(lengths[0] - 1) > 0.01 or abs(lengths[1] - 1) > 0.01:
-        raise GeometryError(
-            f"{where}: Image Orientation {direction} at {position} is no pair of directions"
-        )
+    if not np.isfinite(direction).all() or max(abs(length - 1) for length in lengths) > 0.01:
+        return "not two directions of length 1"
     if abs(x @ y) > 0.01:
-        raise GeometryError(f"{where}: its rows and columns are not at right angles: {direction}")
-    thickness = measured.number("SliceThickness") or dataset.number("SliceThickness") or 0.0
-    thickness = thickness if np.isfinite(thickness) and 0 < thickness < 1e4 else 1.0
-    return Plane(np.array(position), x / lengths[0], y / lengths[1], spacing, thickness)
+        return "rows and columns are not at right angles"
+    return x / lengths[0], y / lengths[1]
 
 
 def _single(dataset: Dataset) -> Dataset:
@@ -125,25 +133,24 @@ def stack(planes: list[Plane], names: list[str], where: str) -> tuple[list[int],
     shifted sideways (tilted), missing, or unevenly spaced.
     """
     first = planes[0]
-    odd = [
-        names[k]
-        for k, plane in enumerate(planes)
-        if max(np.abs(plane.along_x - first.along_x).max(),
-               np.abs(plane.along_y - first.along_y).max()) > TURN
-    ]  # fmt: skip
+    turned = np.abs(
+        np.array([[*plane.along_x, *plane.along_y] for plane in planes])
+        - [*first.along_x, *first.along_y]
+    )
+    odd = [names[k] for k in np.flatnonzero(turned.max(axis=1) > TURN)]
     if odd:
         raise GeometryError(
             f"{where}: {len(odd)} of {len(planes)} slices are turned against {names[0]} (mixed "
             f"orientations): {_listed(odd)}; give each orientation a series of its own"
         )
-    odd = [
-        names[k] for k, p in enumerate(planes) if not np.allclose(p.spacing, first.spacing, 1e-3)
-    ]
+    sizes = np.array([plane.spacing for plane in planes]) / first.spacing
+    odd = [names[k] for k in np.flatnonzero(np.abs(sizes - 1).max(axis=1) > 1e-3)]
     if odd:
         raise GeometryError(
             f"{where}: pixel spacing is {first.spacing} mm in {names[0]}, another in {_listed(odd)}"
         )
-    heights = np.array([plane.position @ first.normal for plane in planes])
+    positions = np.array([plane.position for plane in planes])
+    heights = positions @ first.normal
     order = [int(k) for k in np.argsort(heights, kind="stable")]
     if len(planes) == 1:
         return order, affine_of(first)

@@ -74,21 +74,21 @@ def layout_of(dataset: Dataset, where: str, limits: Limits) -> Layout:
     element = next((key for key in PIXEL_KEYS if key in dataset.elements), 0)
     if not element:
         raise FormatError(f"{where}: no image: {_what_else(dataset)}")
-    samples = dataset.integer("SamplesPerPixel", 1)
+    samples = dataset.short("SamplesPerPixel", 1)
     floats = {FLOAT_PIXEL_DATA: 32, DOUBLE_PIXEL_DATA: 64}.get(element, 0)
-    allocated = floats or dataset.integer("BitsAllocated")
-    stored = floats or dataset.integer("BitsStored", allocated)
+    allocated = floats or dataset.short("BitsAllocated")
+    stored = floats or dataset.short("BitsStored", allocated)
     layout = Layout(
         element=element,
         frames=max(dataset.integer("NumberOfFrames", 1), 1),
-        rows=dataset.integer("Rows"),
-        columns=dataset.integer("Columns"),
+        rows=dataset.short("Rows"),
+        columns=dataset.short("Columns"),
         samples=samples,
         allocated=allocated,
         stored=stored,
-        high_bit=floats - 1 if floats else dataset.integer("HighBit", stored - 1),
-        signed=dataset.integer("PixelRepresentation") == 1,
-        planar=dataset.integer("PlanarConfiguration") if samples > 1 else 0,
+        high_bit=floats - 1 if floats else dataset.short("HighBit", stored - 1),
+        signed=dataset.short("PixelRepresentation") == 1,
+        planar=dataset.short("PlanarConfiguration") if samples > 1 else 0,
         photometric=_photometric(dataset, samples),
     )
     _check(layout, where)

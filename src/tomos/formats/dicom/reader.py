@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tomos.formats._limits import Limits
+from tomos.formats.dicom import sniff
 from tomos.formats.dicom.colour import to_rgb
 from tomos.formats.dicom.dataset import Dataset
 from tomos.formats.dicom.elements import NeedMore
@@ -37,14 +38,19 @@ class Content:
 HEAD = 2**15
 
 
-def load(path: str | Path, limits: Limits) -> Scanned:
-    """A file's header, scanned; of the file no more is read than that takes."""
+def load(path: str | Path, limits: Limits, known: bool = True) -> Scanned:
+    """A file's header, scanned; of the file no more is read than that takes.
+
+    known  whether the file was already recognised as DICOM; if not, FormatError when it is none
+    """
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123  thousands of slices: no Path
         size = os.fstat(file.fileno()).st_size
         limits.check_file(size, str(path))
         data, want = b"", HEAD
         while True:
             data += file.read(want - len(data)) or b""
+            if not known and not sniff(data):
+                raise FormatError(f"{path}: no DICOM file")
             try:
                 return scan(data, size, str(path), limits)
             except NeedMore:

@@ -7,24 +7,22 @@ missing, twice there, turned, tilted or mixed is named file by file and refused.
 from __future__ import annotations
 
 import os
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from tomos.formats import dicom
 from tomos.formats._limits import Limits
 from tomos.formats._series import Series
 from tomos.formats.dicom.geometry import Plane, plane_of, stack
 from tomos.formats.dicom.layout import Layout, layout_of
-from tomos.formats.dicom.reader import Content, build, content_of, load, read_file
+from tomos.formats.dicom.reader import Content, build, load, read_file
 from tomos.formats.dicom.scan import Scanned
+from tomos.formats.dicom.slices import Slice, fill
 from tomos.formats.dicom.tags import PIXEL_KEYS
 from tomos.types import FormatError, GeometryError, Image, LimitError
 
 MOST_FILES = 200_000
-HEADER_BYTES = 2**16
 REMEMBERED = 16
 FOREIGN = (".png", ".jpg", ".jpeg", ".csv", ".json", ".txt", ".md", ".py", ".html", ".gz", ".zip")
 
@@ -33,7 +31,7 @@ FOREIGN = (".png", ".jpg", ".jpeg", ".csv", ".json", ".txt", ".md", ".py", ".htm
 class _Found:
     """One file of a folder that holds an image, and which series it belongs to."""
 
-    path: Path
+    path: str
     uid: str
     modality: str
     description: str
@@ -43,7 +41,7 @@ class _Found:
     frames: int
 
 
-_index: OrderedDict[tuple, tuple[_Found, ...]] = OrderedDict()
+_index: OrderedDict[tuple, dict[str, list[_Found]]] = OrderedDict()
 
 
 def forget() -> None:
@@ -53,25 +51,21 @@ def forget() -> None:
 
 def list_series(folder: Path, limits: Limits) -> list[Series]:
     """The series below `folder`. Files without pixels, and files of other formats, are passed."""
-    groups: dict[str, list[_Found]] = defaultdict(list)
-    for found in _scan_folder(folder, limits):
-        groups[found.uid].append(found)
-    listed = []
-    for uid, files in groups.items():
-        first = files[0]
-        listed.append(
-            Series(
-                uid=uid,
-                folder=folder,
-                files=tuple(found.path for found in files),
-                modality=first.modality,
-                description=first.description,
-                patient=first.patient,
-                study=first.study,
-                volume=len(files) > 1 and all(f.placed and f.frames == 1 for f in files),
-            )
-        )
-    return listed
+    return [_series(folder, uid, files) for uid, files in _scan_folder(folder, limits).items()]
+
+
+def _series(folder: Path, uid: str, files: list[_Found]) -> Series:
+    first = files[0]
+    return Series(
+        uid=uid,
+        folder=folder,
+        files=tuple(Path(found.path) for found in files),
+        modality=first.modality,
+        description=first.description,
+        patient=first.patient,
+        study=first.study,
+        volume=len(files) > 1 and all(f.placed and f.frames == 1 for f in files),
+    )
 
 
 def folder_members(folder: Path, limits: Limits) -> list[str]:
@@ -92,24 +86,27 @@ def read_series(folder: Path, uid: str, limits: Limits) -> Image:
     A series of one file is that file's image. Raises FormatError when there is none or several to
     choose from, GeometryError when its slices make no volume.
     """
-    listed = list_series(folder, limits)
-    if not listed:
+    headers: dict[str, Scanned] = {}
+    groups = _scan_folder(folder, limits, uid, headers)
+    if not groups:
         raise FormatError(f"{folder}: a folder without DICOM images; name a file instead")
-    if not uid and len(listed) > 1:
+    if not uid and len(groups) > 1:
+        listed = [_series(folder, name, files) for name, files in groups.items()]
         names = ", ".join(f"{series.address} ({series.description})" for series in listed[:4])
         raise FormatError(f"{folder}: {len(listed)} series are in it; choose one: {names}")
-    chosen = next((series for series in listed if uid in ("", series.uid)), None)
-    if chosen is None:
-        known = ", ".join(series.uid for series in listed[:4])
+    chosen = uid or next(iter(groups))
+    if chosen not in groups:
+        known = ", ".join(list(groups)[:4])
         raise FormatError(f"{folder}: no series {uid} in it; there are: {known}")
-    if len(chosen.files) == 1:
-        return read_file(chosen.files[0], "", limits)
-    return _volume(chosen, limits)
+    series = _series(folder, chosen, groups[chosen])
+    if len(series.files) == 1:
+        return read_file(series.files[0], "", limits)
+    scanned = [headers.get(str(path)) or load(path, limits) for path in series.files]
+    return _volume(series, scanned, limits)
 
 
-def _volume(series: Series, limits: Limits) -> Image:
-    """Two passes over the slices: geometry from every header, then pixels straight into place."""
-    scanned = [load(path, limits) for path in series.files]
+def _volume(series: Series, scanned: list[Scanned], limits: Limits) -> Image:
+    """Geometry from every header, then pixels straight into their place."""
     names = [path.name for path in series.files]
     layouts = [
         layout_of(one.dataset, str(path), limits)
@@ -118,22 +115,20 @@ def _volume(series: Series, limits: Limits) -> Image:
     _check_alike(layouts, names, series)
     planes = _planes(scanned, names, series)
     order, affine = stack(planes, names, series.address)
-    total = (len(order), layouts[0].rows, layouts[0].columns)
-    limits.check_shape(total, 4, series.address)
-    contents: list[Content] = [
-        content_of(scanned[k], layouts[k], None, series.files[k], limits) for k in order
-    ]
-    units = {content.scale.unit for content in contents}
-    if len(units) > 1:
-        raise GeometryError(f"{series.address}: slices in different units {sorted(units)}")
-    kind = np.result_type(*{content.pixels.dtype for content in contents})
-    pixels = np.empty((1, *total), kind)
-    for z, content in enumerate(contents):
-        pixels[0, z] = content.pixels[0, :, :, 0]
+    limits.check_shape((len(order), layouts[0].rows, layouts[0].columns), 4, series.address)
+    slices = [Slice(series.files[k], scanned[k], layouts[k]) for k in order]
+    pixels, contents = fill(slices, series.address, limits)
     notes = [note for content in contents for note in content.notes]
-    first = order[0]
     image = build(
-        scanned[first], contents[0], pixels, affine, "patient", notes, series.folder, series.uid, 0
+        slices[0].scanned,
+        contents[0],
+        pixels,
+        affine,
+        "patient",
+        notes,
+        series.folder,
+        series.uid,
+        0,
     )
     return replace(image, value_range=_widest(contents, image))
 
@@ -182,50 +177,67 @@ def _planes(scanned: list[Scanned], names: list[str], series: Series) -> list[Pl
     return [plane for plane in planes if plane is not None]
 
 
-def _scan_folder(folder: Path, limits: Limits) -> tuple[_Found, ...]:
-    """What is in a folder, remembered as long as no file in it changes."""
-    paths = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and not name.lower().endswith(FOREIGN):
-                paths.append(Path(place, name))
-        if len(paths) > MOST_FILES:
+def _scan_folder(
+    folder: Path, limits: Limits, wanted: str | None = None, keep: dict | None = None
+) -> dict[str, list[_Found]]:
+    """The files with pixels by series, remembered as long as no file in the folder changes.
+
+    Headers of the series `wanted` ("" = the first) are put into `keep` when they are scanned now.
+    """
+    key = (str(folder), tuple(_files(folder)))
+    if key in _index:
+        _index.move_to_end(key)
+        return _index[key]
+    groups: dict[str, list[_Found]] = {}
+    for path, _, _ in key[1]:
+        found = _look(path, limits)
+        if found is None:
+            continue
+        facts, scanned = found
+        groups.setdefault(facts.uid, []).append(facts)
+        if keep is not None and facts.uid == (wanted or next(iter(groups))):
+            keep[path] = scanned
+    _index[key] = groups
+    while len(_index) > REMEMBERED:
+        _index.popitem(last=False)
+    return groups
+
+
+def _files(folder: Path) -> list[tuple[str, int, int]]:
+    """(path, time of change, size) of the files below a folder, by path; hidden ones are passed."""
+    found: list[tuple[str, int, int]] = []
+    waiting = [str(folder)]
+    while waiting:
+        for entry in os.scandir(waiting.pop()):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif not entry.name.lower().endswith(FOREIGN) and entry.is_file():
+                facts = entry.stat()
+                found.append((entry.path, facts.st_mtime_ns, facts.st_size))
+        if len(found) > MOST_FILES:
             raise LimitError(f"{folder}: more than {MOST_FILES} files; name a folder below it")
-    stats = [path.stat() for path in paths]
-    facts = [(str(p), s.st_mtime_ns, s.st_size) for p, s in zip(paths, stats, strict=True)]
-    key = (str(folder), tuple(facts))
-    if key not in _index:
-        _index[key] = tuple(found for path in paths if (found := _look(path, limits)) is not None)
-        while len(_index) > REMEMBERED:
-            _index.popitem(last=False)
-    return _index[key]
+    return sorted(found)
 
 
-def _look(path: Path, limits: Limits) -> _Found | None:
+def _look(path: str, limits: Limits) -> tuple[_Found, Scanned] | None:
     """The header facts of one file; None when it is no DICOM file with pixels."""
     try:
-        with path.open("rb") as file:
-            head = file.read(1024)
-            if not dicom.sniff(head):
-                return None
-        scanned = load(path, limits)
+        scanned = load(path, limits, known=False)
     except (FormatError, OSError):
         return None
     dataset = scanned.dataset
-    if not any(tag in dataset.elements for tag in PIXEL_KEYS):
+    if not any(key in dataset.elements for key in PIXEL_KEYS):
         return None
-    try:
-        placed = plane_of(dataset, 0, str(path)) is not None
-    except GeometryError:
-        placed = True
-    return _Found(
+    facts = _Found(
         path,
         dataset.text("SeriesInstanceUID"),
         dataset.text("Modality"),
         dataset.person_text("SeriesDescription"),
         dataset.person_text("PatientID"),
         dataset.text("StudyInstanceUID"),
-        placed,
+        "ImagePositionPatient" in dataset or "PerFrameFunctionalGroupsSequence" in dataset,
         dataset.integer("NumberOfFrames", 1),
     )
+    return facts, scanned
