@@ -192,36 +192,41 @@ def _distribution(view: View, index: int) -> str:
         Words("Share of the class", "占该类的比例"),
         HEIGHT if view.table.is_binary else 220,
     )
-    point = view.report.operating if view.table.is_binary else None
-    limit = float(logit(view.operating.get("threshold", 0.5)))
-    if point is not None and point.high > point.low:
-        ends = [float(np.clip(logit(v), low, high)) for v in (point.low, point.high)]
-        plot.span(ends[0], ends[1], "muted")
-    tone = TONES[index]
-    plot.bars(edges, up, tone)
+    plateau = _plateau(view, plot, (low, high))
+    plot.bars(edges, up, TONES[index])
     plot.bars(edges, -down, "muted")
     other = Words(view.negative) if view.table.is_binary else Words("other classes", "其他类别")
-    legend = [
-        (f"{tone} box", Words(curve.name) + f" (n = {curve.n_positive})"),
+    legend: list = [
+        (f"{TONES[index]} box", Words(curve.name) + f" (n = {curve.n_positive})"),
         ("muted box", other + f" (n = {curve.n - curve.n_positive})"),
     ]
-    words = Words("", "")
     if view.table.is_binary:
-        plot.upright(limit, "b")
-        legend.append(("b", Words("threshold", "阈值") + f" {view.operating['threshold']:.3f}"))
-        if point is not None and point.high > point.low:
-            words = Words(
-                f"Any threshold in the grey strip, {point.low:.3f} to {point.high:.3f}, was about "
-                "as good on validation. ",
-                f"灰色带（{point.low:.3f} 至 {point.high:.3f}）内的阈值在验证集上同样好。",
-            )
+        threshold = view.operating["threshold"]
+        plot.upright(float(logit(threshold)), "b")
+        legend.append(("b", Words("threshold", "阈值") + f" {threshold:.3f}"))
     return figure_box(
         Words("How the scores spread", "得分的分布")
         if view.table.is_binary
         else Words(f"How the scores spread: {curve.name}", f"得分的分布：{curve.name}"),
         plot.svg(),
-        _caption(view, words.en + "The scale is that of log odds.", words.zh + "横轴为对数比数。"),
+        _caption(
+            view, plateau.en + "The scale is that of log odds.", plateau.zh + "横轴为对数比数。"
+        ),
         legend,
+    )
+
+
+def _plateau(view: View, plot: Plot, ends: tuple[float, float]) -> Words:
+    """Shade the thresholds that were as good on validation, and say so; with two classes only."""
+    point = view.report.operating
+    if point is None or not view.table.is_binary or point.high <= point.low:
+        return Words("", "")
+    low, high = (float(np.clip(logit(v), *ends)) for v in (point.low, point.high))
+    plot.span(low, high, "muted")
+    return Words(
+        f"Any threshold in the grey strip, {point.low:.3f} to {point.high:.3f}, was about "
+        "as good on validation. ",
+        f"灰色带（{point.low:.3f} 至 {point.high:.3f}）内的阈值在验证集上同样好。",
     )
 
 

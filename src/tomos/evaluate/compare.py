@@ -34,6 +34,24 @@ def compare(
     """
     first, second = _matched(first, second)
     limits = (thresholds(first, operating[0]), thresholds(second, operating[1]))
+    rows = _rows(first, second, limits, resamples, seed)
+    return {
+        "schema": 1,
+        "comparison": list(names),
+        "dataset": first.dataset,
+        "split": first.split,
+        "n_cases": len(first.cases),
+        "n_patients": first.n_patients,
+        "patients_known": first.patients_known,
+        "metrics": rows,
+        "mcnemar": _mcnemar(first, second, limits),
+    }
+
+
+def _rows(
+    first: Table, second: Table, limits: tuple[Mapping, Mapping], resamples: int, seed: int
+) -> dict[str, dict]:
+    """Figure -> both values and their difference, P values adjusted for their number."""
     values = [
         measured(table, limit, resamples, seed)[0]
         for table, limit in zip((first, second), limits, strict=True)
@@ -54,17 +72,7 @@ def compare(
     adjusted = holm([np.nan if value is None else value for value in p])
     for row, value in zip(rows.values(), adjusted, strict=True):
         row["difference"]["p_holm"] = None if np.isnan(value) else value
-    return {
-        "schema": 1,
-        "comparison": list(names),
-        "dataset": first.dataset,
-        "split": first.split,
-        "n_cases": len(first.cases),
-        "n_patients": first.n_patients,
-        "patients_known": first.patients_known,
-        "metrics": rows,
-        "mcnemar": _mcnemar(first, second, limits),
-    }
+    return rows
 
 
 def _matched(first: Table, second: Table) -> tuple[Table, Table]:
