@@ -116,6 +116,23 @@ def test_labels_that_are_not_assessed_are_a_note(make):
     assert problem.severity == "note" and problem.cases == ("c3",)
 
 
+def test_folder_names_above_the_source_do_not_matter(tmp_path):
+    for k in range(20):
+        save(tmp_path / "test" / "s" / "ab"[k % 2] / f"{k}.png", picture(k, 32))
+    datasets.import_folder(tmp_path / "test" / "s", tmp_path / "train" / "d")
+    found = codes(datasets.open(tmp_path / "train" / "d"))
+    assert not {"test_inside_train", "split_against_folder"} & set(found)
+
+
+def test_the_training_folder_as_source_with_the_test_folder_inside(tmp_path):
+    for k in range(40):
+        part = "train/test" if k >= 30 else "train"
+        save(tmp_path / part / "ab"[k % 2] / f"{k}.png", picture(k, 32))
+    datasets.import_folder(tmp_path / "train", tmp_path / "d")
+    problem = codes(datasets.open(tmp_path / "d"))["test_inside_train"]
+    assert len(problem.cases) == 10 and "train/test/a/30.png" in problem.message
+
+
 def test_a_changed_file_is_seen(classes, tmp_path):
     source = shutil.copytree(classes, tmp_path / "s")
     datasets.import_folder(source, tmp_path / "d")

@@ -7,6 +7,7 @@ import pytest
 from small_pictures import picture, save
 
 from tomos import datasets
+from tomos.cli import main
 from tomos.types import DatasetError, SettingsError
 
 
@@ -176,6 +177,32 @@ def test_medmnist(tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with pytest.raises(DatasetError, match="train_images and train_labels not found; it holds x"):
         datasets.import_folder(tmp_path / "other.npz", tmp_path / "g")
+
+
+def test_a_flat_folder_with_a_table_of_labels_elsewhere(tmp_path):
+    for k in range(4):
+        save(tmp_path / "s" / f"{k}.png", picture(k, 32))
+    (tmp_path / "labels.csv").write_text("file,label\n0,a\n1,b\n2.png,a\n3,b\n")
+    made = datasets.import_folder(tmp_path / "s", tmp_path / "d", labels=tmp_path / "labels.csv")
+    assert {case.name: case.targets["label"] for case in made.cases} == {
+        "0": "a", "1": "b", "2": "a", "3": "b"
+    }  # fmt: skip
+    assert made.info.provenance.labels == "../labels.csv"
+
+
+def test_the_command_shows_and_then_writes(classes, tmp_path, capsys):
+    import json
+
+    words = ["import", str(classes), str(tmp_path / "d"), "--split", "60/20/20"]
+    assert main([*words, "--dry-run"]) == 0
+    assert "train" in capsys.readouterr().out and not (tmp_path / "d").exists()
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["splits"]["val"] == {"sick": 4, "well": 6} and told["written"] is True
+    assert main([*words]) == 2 and "is a data set already" in capsys.readouterr().err
+    assert main([*words[:2], str(tmp_path / "e"), "--column", "label"]) == 2
+    assert "expected OURS=THEIRS" in capsys.readouterr().err
+    assert main(["import", "archive:x", str(tmp_path / "e")]) == 2
 
 
 def test_equal_pictures_land_on_one_side(tmp_path):

@@ -63,6 +63,30 @@ def test_a_patient_in_train_and_val_leaves_train(make):
     ]
 
 
+def test_every_image_of_a_case_counts(make, tmp_path):
+    """The second view of a test case is the only view of a training case."""
+    from tomos.types import Case
+
+    data = make(rows(n_test=20))
+    lateral = data.cases[0].image
+    cases = [
+        Case(c.name, {"image": c.image, "lateral": lateral}, c.targets, split=c.split)
+        if c.name == "test0"
+        else c
+        for c in data.cases
+    ]
+    with pytest.raises(LeakError, match=r"1 of 20 test cases.*train0"):
+        datasets.learnable(data.only(cases))
+
+
+def test_looks_at_the_test_are_counted(make):
+    data = make(rows(n_test=4))
+    assert [datasets.look(data, model) for model in ("a", "a", "b")] == [1, 1, 2]
+    assert datasets.looks(data, data.split("test").cases) == 2
+    fewer = data.only(data.cases[:-1])
+    assert datasets.look(fewer, "a") == 1, "other cases are another test set"
+
+
 @pytest.mark.fast
 def test_copies_within_one_split_are_no_leak():
     cases = [Case(f"c{k}", {"image": "x"}, split="train" if k < 2 else "test") for k in range(4)]

@@ -13,6 +13,7 @@ from tomos.datasets.dataset import Dataset, DatasetInfo, TargetInfo, create, ope
 from tomos.datasets.findings import Findings, Problem
 from tomos.datasets.importing import Imported, import_folder
 from tomos.datasets.leak import Dropped, Learnable, learnable
+from tomos.datasets.looks import look, looks
 from tomos.datasets.shortcuts import Shortcut, clues, shortcuts
 from tomos.datasets.split import folds, split
 from tomos.datasets.store import Store, prepared
@@ -34,6 +35,8 @@ __all__ = [
     "folds",
     "import_folder",
     "learnable",
+    "look",
+    "looks",
     "open",
     "prepared",
     "shortcuts",

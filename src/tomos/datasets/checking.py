@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import PurePath
+from pathlib import Path
 
 import numpy as np
 
 from tomos import formats
 from tomos.datasets import duplicates, leak
-from tomos.datasets.cases import SPLITS, relative, split_word
+from tomos.datasets.cases import SPLITS, split_word
 from tomos.datasets.dataset import Dataset, checksum, container, words
 from tomos.datasets.findings import CLUES_ZH, Findings, Problem, Severity, problem
 from tomos.datasets.shortcuts import Shortcut, clues, shortcuts
-from tomos.datasets.survey import Survey, image_survey
+from tomos.datasets.survey import Survey
 from tomos.types import Progress, Silent
 
 FEW = 20  # cases of a class in a split, below which figures are rough
@@ -27,8 +28,7 @@ ORDER = {"error": 0, "warning": 1, "note": 2}
 def check(dataset: Dataset, progress: Progress | None = None) -> Findings:
     """Every problem, the worst first. Reads each image once; unreadable ones are findings too."""
     progress = progress or Silent()
-    seen = image_survey(dataset, progress)
-    exact = duplicates.exact(seen.rows)
+    seen, exact = leak.pictures(dataset, progress)
     progress.say("looking for look-alikes")
     near = duplicates.near(seen, formats.read)
     found = _shortcuts(dataset, seen)
@@ -152,18 +152,23 @@ def _balance(dataset: Dataset, table: dict) -> Iterator[Problem]:
 
 
 def _misplaced(dataset: Dataset) -> Iterator[Problem]:
-    """Cases whose folders speak of another split than theirs, or of two."""
-    odd: dict[str, list[int]] = {}
-    for row, case in enumerate(dataset.cases):
-        path = PurePath(relative(container(dataset.image(case))[0], dataset.folder))
-        said = [word for part in path.parts[:-1] if (word := split_word(part))]
-        if said and (len(set(said)) > 1 or (case.split and said[-1] != case.split)):
-            odd.setdefault(case.split, []).append(row)
-    for split, rows in odd.items():
-        first = relative(dataset.image(dataset.cases[rows[0]]), dataset.folder)
-        yield problem(
-            "test_inside_train", _names(dataset, rows), n=len(rows), split=split, first=first
-        )
+    """Cases whose folders name two splits (a test folder inside train), or another than theirs."""
+    paths = [Path(container(dataset.image(case))[0]) for case in dataset.cases]
+    root = Path(os.path.commonpath([path.parent for path in paths]))
+    nested: list[int] = []
+    other: list[int] = []
+    for row, (case, path) in enumerate(zip(dataset.cases, paths, strict=True)):
+        said = [word for part in path.relative_to(root).parts[:-1] if (word := split_word(part))]
+        # The common folder's own name counts only as the training folder around a test folder.
+        inside_train = split_word(root.name) == "train" and bool(said)
+        if len({*said, *(["train"] if inside_train else [])}) > 1:
+            nested.append(row)
+        elif said and case.split and said[-1] != case.split:
+            other.append(row)
+    for code, rows in (("test_inside_train", nested), ("split_against_folder", other)):
+        if rows:
+            first = paths[rows[0]].relative_to(root.parent).as_posix()
+            yield problem(code, _names(dataset, rows), n=len(rows), first=first)
 
 
 def _leaks(dataset: Dataset, exact: list[list[int]]) -> Iterator[Problem]:

@@ -109,7 +109,7 @@ class Dataset:
         """ "class", "multilabel", "ordinal", ... of the target that is learned."""
         return self.target(self.info.target).kind
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """The label cells of the target that is learned; "" = not assessed."""
         return tuple(case.targets.get(self.info.target, "") for case in self.cases)

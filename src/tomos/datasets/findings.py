@@ -114,9 +114,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{n} 幅图像几乎空白：99% 以上的面积为同一灰度",
     ),
     "test_inside_train": (
-        "{n} cases of {split} lie in a folder of another split, as {first}: was the test folder "
-        "put inside the training folder?",
-        "{n} 个“{split}”病例位于另一划分的文件夹中，如 {first}：测试文件夹是否被放进了训练文件夹？",
+        "{n} cases lie in a folder of one split inside that of another, as {first}: was the test "
+        "folder put inside the training folder? Move it out, or see that no row is in both",
+        "{n} 个病例位于嵌套的划分文件夹中，如 {first}：测试文件夹是否被放进了训练文件夹？"
+        "请移出，或确认没有病例同时属于两者",
+    ),
+    "split_against_folder": (
+        "{n} cases lie in a folder named after another split than theirs, as {first}",
+        "{n} 个病例所在文件夹的名称与其划分不符，如 {first}",
     ),
     "not_split": (
         "{n} cases belong to no split; run tomos import again, or fill the column split",

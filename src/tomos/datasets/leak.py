@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from tomos.datasets import duplicates
 from tomos.datasets.dataset import Dataset
-from tomos.datasets.survey import image_survey
-from tomos.types import Case, LeakError, Progress
+from tomos.datasets.survey import Survey, survey
+from tomos.types import Case, DatasetError, LeakError, Progress
 
 REFUSED_FROM = 0.01  # of the test cases
 NAMED = 5
@@ -68,7 +68,7 @@ def learnable(
     `accept_leak` is the reason for which a refused leak is accepted: then nothing is dropped for
     the test's sake and the reason stands in `notes`. Raises LeakError, with the cases.
     """
-    groups = duplicates.exact(image_survey(dataset, progress).rows)
+    _, groups = pictures(dataset, progress)
     leak = find(dataset.cases, groups)
     notes = []
     if leak.refused:
@@ -87,6 +87,30 @@ def learnable(
     notes += _notes(dataset, kept)
     left = replace(dataset, cases=tuple(kept))
     return Learnable(left.split("train"), left.split("val"), tuple(dropped), tuple(notes))
+
+
+def pictures(dataset: Dataset, progress: Progress | None = None) -> tuple[Survey, list[list[int]]]:
+    """(the survey of the image that stands for each case, groups of cases with an equal picture).
+
+    Every image of a case is compared, not only the one that stands for it; one that cannot be read
+    is an error of its case.
+    """
+    if not len(dataset):
+        raise DatasetError(f"{dataset.folder}: there are no cases to look at")
+    first = [dataset.image(case) for case in dataset.cases]
+    more = [
+        (row, address)
+        for row, case in enumerate(dataset.cases)
+        for address in case.images.values()
+        if address != first[row]
+    ]
+    seen = survey([*first, *(address for _, address in more)], dataset.folder, progress)
+    owner = [*range(len(first)), *(row for row, _ in more)]
+    groups = [sorted({owner[k] for k in group}) for group in duplicates.exact(seen.rows)]
+    groups = [group for group in groups if len(group) > 1]
+    errors = {owner[k]: why for k, why in sorted(seen.errors.items(), reverse=True)}
+    shown = Survey(tuple(first), seen.rows[: len(first)], errors)
+    return shown, duplicates.joined(groups) if more else groups
 
 
 def find(cases: Sequence[Case], groups: Sequence[Sequence[int]]) -> Leak:

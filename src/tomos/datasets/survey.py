@@ -15,7 +15,7 @@ import numpy as np
 from tomos.config import atomic_write
 from tomos.datasets.dataset import container
 from tomos.datasets.glance import ROW, glance
-from tomos.types import DatasetError, FormatError, Progress, Silent
+from tomos.types import FormatError, Progress, Silent
 
 VERSION = 1
 CHUNK = 32
@@ -158,10 +158,3 @@ def in_threads(work, items: Iterator, threads: int = 0) -> Iterator[tuple]:
         finally:
             for _, future in waiting:
                 future.cancel()
-
-
-def image_survey(dataset, progress: Progress | None = None) -> Survey:
-    """The survey over the one image that stands for each case of a `Dataset`."""
-    if not len(dataset):
-        raise DatasetError(f"{dataset.folder}: there are no cases to look at")
-    return survey([dataset.image(case) for case in dataset.cases], dataset.folder, progress)
