@@ -62,7 +62,16 @@ def to_onnx(net: Net, example_BCYX: Tensor) -> bytes:
     graph = _Graph(copy.deepcopy(net)).to("cpu", torch.float32).eval()
     # Two rows: an exporter may take a batch of one for a constant.
     example = example_BCYX[:1].detach().to("cpu", torch.float32).expand(2, -1, -1, -1)
-    named = outputs(net)
+    try:
+        return _clean(_traced(graph, example.contiguous(), outputs(net)))
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
+        raise PackageError(
+            f"model {net.name}: expected operators that ONNX has, got "
+            f"{str(error).splitlines()[0]}; choose another model for export"
+        ) from error
+
+
+def _traced(graph: nn.Module, example: Tensor, named: list[str]) -> bytes:
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         # Sizes are constants of this graph on purpose, which tracing warns of. The tracing exporter
@@ -70,24 +79,18 @@ def to_onnx(net: Net, example_BCYX: Tensor) -> bytes:
         # 4.8 s (one thread, first of a process), and it needs neither onnxscript nor sympy. Parity
         # is tested for every net, so that a change of exporter shows.
         warnings.simplefilter("ignore")
-        try:
-            torch.onnx.export(
-                graph,
-                (example.contiguous(),),
-                file,  # type: ignore[arg-type]  # the tracing exporter writes to files too
-                dynamo=False,
-                opset_version=OPSET,
-                do_constant_folding=True,
-                input_names=["image"],
-                output_names=named,
-                dynamic_axes={name: {0: "N"} for name in ["image", *named]},
-            )
-        except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-            raise PackageError(
-                f"model {net.name}: expected operators that ONNX has, got "
-                f"{str(error).splitlines()[0]}; choose another model for export"
-            ) from error
-    return _clean(file.getvalue())
+        torch.onnx.export(
+            graph,
+            (example,),
+            file,  # type: ignore[arg-type]  # the tracing exporter writes to files too
+            dynamo=False,
+            opset_version=OPSET,
+            do_constant_folding=True,
+            input_names=["image"],
+            output_names=named,
+            dynamic_axes={name: {0: "N"} for name in ["image", *named]},
+        )
+    return file.getvalue()
 
 
 def _clean(data: bytes) -> bytes:

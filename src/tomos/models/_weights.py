@@ -70,13 +70,36 @@ def load_weights(net: Net, path: Path | str) -> Fit:
     """
     path = Path(path)
     given = {net.renamed(key): value for key, value in _tensors(path).items()}
-    own = net.state_dict()
+    taken, adapted, fresh = _matched(net, given)
+    if not any(value.is_floating_point() for value in taken.values()):
+        raise PackageError(
+            f"{path}: none of its {len(given)} tensors fits model {net.name}: expected names such "
+            f"as {_some(net.state_dict())}, got {_some(given)}; is it the file of another model?"
+        )
+    for name, value in taken.items():
+        if not bool(torch.isfinite(value).all()):
+            raise PackageError(f"{path}: {name} holds infinities or NaN; fetch or save it again")
+    net.load_state_dict({**net.state_dict(), **taken})
+    unused = {
+        name: fresh.get(name, "the net has nothing of this name")
+        for name in given
+        if name not in taken and not name.endswith("num_batches_tracked")
+    }
+    fitted = tuple(name for name in taken if name not in adapted)
+    return Fit(str(path), fitted, adapted, fresh, unused)
+
+
+def _matched(
+    net: Net, given: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, str], dict[str, str]]:
+    """What the net takes of `given`, how it was changed, and why the rest of the net stays."""
     first = _first_convolution(net)
     taken: dict[str, Tensor] = {}
     adapted, fresh = {}, {}
-    for name, mine in own.items():
+    for name, mine in net.state_dict().items():
         value = given.get(name)
         if value is None:
+            # Files older than torch 0.4.1 do not count batches, and nothing depends on it.
             if not name.endswith("num_batches_tracked"):
                 fresh[name] = "not in the file"
         elif value.shape == mine.shape:
@@ -89,22 +112,7 @@ def load_weights(net: Net, path: Path | str) -> Fit:
             )
         else:
             fresh[name] = f"expected shape {tuple(mine.shape)}, the file has {tuple(value.shape)}"
-    if not any(value.is_floating_point() for value in taken.values()):
-        raise PackageError(
-            f"{path}: none of its {len(given)} tensors fits model {net.name}: expected names such "
-            f"as {_some(own)}, got {_some(given)}; is it the file of another model?"
-        )
-    for name, value in taken.items():
-        if not bool(torch.isfinite(value).all()):
-            raise PackageError(f"{path}: {name} holds infinities or NaN; fetch or save it again")
-    net.load_state_dict({**own, **taken})
-    unused = {
-        name: fresh.get(name, "the net has nothing of this name")
-        for name in given
-        if name not in taken and not name.endswith("num_batches_tracked")
-    }
-    fitted = tuple(name for name in taken if name not in adapted)
-    return Fit(str(path), fitted, adapted, fresh, unused)
+    return taken, adapted, fresh
 
 
 def save_weights(net: nn.Module, path: Path | str) -> None:
