@@ -274,6 +274,14 @@ def test_random_bytes_instead_of_a_graph_are_refused(tmp_path):
             _with_graph(tmp_path / "m.tomos", rng.randbytes(length))
 
 
+def test_arrays_come_back_whatever_their_order_in_memory(tmp_path):
+    array = np.linspace(0, 1e6, 12).reshape(3, 4)
+    path = toy.model(tmp_path / "m.tomos", {"envelope/a.npy": array.T, "envelope/b.npy": array})
+    arrays = package.read(path).envelope_arrays()
+    assert arrays["a"] == pytest.approx(array.T, rel=1e-3)
+    assert arrays["b"] == pytest.approx(array, rel=1e-3)
+
+
 def test_arrays_are_plain_floats(model):
     objects = b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"
     with pytest.raises(PackageError, match="not a plain array"):

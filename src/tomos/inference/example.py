@@ -103,7 +103,7 @@ def verify_once(
 
     Where the marker cannot be written, the example runs every time: harmless.
     """
-    marker = (cache or cache_folder()) / "verified" / _key(package.sha256, runtime)
+    marker = (cache or cache_folder()) / "verified" / _key(package.digest, runtime)
     if marker.exists():
         return False
     verify(package.manifest, chain, networks, str(package.path))
@@ -122,8 +122,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tomos"
 
 
-def _key(sha256: str, runtime: str) -> str:
-    machine = f"{sha256} {runtime} numpy {np.__version__} {platform.machine()} {platform.node()}"
+def _key(digest: str, runtime: str) -> str:
+    machine = f"{digest} {runtime} numpy {np.__version__} {platform.machine()} {platform.node()}"
     return hashlib.sha256(machine.encode()).hexdigest()[:40]
 
 

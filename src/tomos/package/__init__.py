@@ -50,16 +50,22 @@ class Package:
     """A model file that passed all checks.
 
     path       where it was read from
-    sha256     of the whole file
+    digest     SHA-256 of the manifest, which holds that of every other member
     members    name -> bytes, everything but the manifest
     signed_by  the trusted key (hex) that signed it, "" when none was asked for
     """
 
     path: Path
     manifest: Manifest
-    sha256: str
+    digest: str
     members: Mapping[str, bytes] = field(repr=False)
     signed_by: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Of the whole file as it lies on disk now, as `sha256sum` gives it."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def graph(self, index: int = 0) -> bytes:
         """The ONNX model of one graph."""
@@ -123,10 +129,9 @@ def read(path: Path | str, trust: Path | str | None = None) -> Package:
 
     trust  a PEM file of public keys, or a folder of them: unsigned files are then refused, too
     """
-    path = Path(path)
+    path = _inside(Path(path))
     where = str(path)
-    data = _file(path)
-    members = container.unpack(data, where)
+    members = container.unpack(_file(path), where)
     raw = members.pop("manifest.json", None)
     if raw is None:
         raise PackageError(f"{where}: has no manifest.json; it is not a model file")
@@ -134,7 +139,12 @@ def read(path: Path | str, trust: Path | str | None = None) -> Package:
     signed_by = signature.verify(raw, mark, Path(trust), where) if trust else ""
     manifest = _manifest(raw, where)
     _check(manifest, members, where)
-    return Package(path, manifest, hashlib.sha256(data).hexdigest(), members, signed_by)
+    return Package(path, manifest, hashlib.sha256(raw).hexdigest(), members, signed_by)
+
+
+def _inside(path: Path) -> Path:
+    """The model file, also where a run's folder was named."""
+    return path / "model.tomos" if path.is_dir() else path
 
 
 def _file(path: Path) -> bytes:
@@ -143,11 +153,6 @@ def _file(path: Path) -> bytes:
             data = file.read(container.LARGEST_TOTAL)
     except FileNotFoundError:
         raise PackageError(f"{path}: there is no such model file") from None
-    except IsADirectoryError:
-        inside = path / "model.tomos"
-        if inside.is_file():
-            return _file(inside)
-        raise PackageError(f"{path}: a folder without a model.tomos") from None
     except OSError as error:
         raise PackageError(f"{path}: cannot be read ({error.strerror})") from None
     if len(data) == container.LARGEST_TOTAL:
@@ -213,6 +218,7 @@ def _bytes(extra: bytes | str | np.ndarray) -> bytes:
     if not isinstance(extra, np.ndarray):
         return bytes(extra)
     stream = io.BytesIO()
+    extra = np.ascontiguousarray(extra)
     half = extra.astype(np.float16)
     fits = np.isfinite(half).all() and np.allclose(half, extra, rtol=1e-2, atol=1e-6)
     np.lib.format.write_array(stream, half if fits else extra.astype(np.float32), version=(1, 0))
@@ -228,7 +234,7 @@ def _array(content: bytes, name: str, where: Path | str) -> np.ndarray:
         shape, fortran, kind = np.lib.format.read_array_header_1_0(stream, max_header_size=1000)
         body = content[stream.tell() :]
         if kind not in (np.float16, np.float32) or fortran or min(shape, default=0) < 0:
-            raise ValueError(f"{kind} is not expected")
+            raise ValueError(f"{kind} {shape}, fortran order {fortran}")
         array = np.frombuffer(body, kind).reshape(shape).astype(np.float32)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise PackageError(f"{where}: {name} is not a plain array ({error})") from None
