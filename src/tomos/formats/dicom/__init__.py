@@ -7,7 +7,9 @@ ones are decoded by pydicom's codecs in a limited child process.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tomos.formats._limits import Limits
 from tomos.types import Image
@@ -48,3 +50,10 @@ def members(path: Path, limits: Limits) -> list[str]:
     from tomos.formats.dicom.reader import member_addresses
 
     return member_addresses(path, limits)
+
+
+def write(image: Image, path: str | Path, header: Mapping[str, Any] | None = None) -> None:
+    """Write one picture as an uncompressed file with a full header; see `encode.write`."""
+    from tomos.formats.dicom import encode
+
+    encode.write(image, path, header)

@@ -35,7 +35,7 @@ class Content:
     notes: tuple[str, ...]
 
 
-HEAD = 2**15
+HEAD = 2**14
 
 
 def load(path: str | Path, limits: Limits, known: bool = True) -> Scanned:

@@ -102,7 +102,8 @@ def _shift_into(volume: np.ndarray, slices: list[Slice], scales: list[Scale], be
                 raise FormatError(f"{one.path}: became shorter while it was read")
         low, high = layout.range
         if not layout.signed and layout.stored < 16:
-            np.bitwise_and(buffer, np.uint16(high), out=buffer)
+            if buffer.max() > high:  # bits that are not of the value
+                np.bitwise_and(buffer, np.uint16(high), out=buffer)
         elif low + shift < -(2**15) or high + shift >= 2**15:
             there = values if layout.signed else buffer
             low, high = int(there.min()), int(there.max())
