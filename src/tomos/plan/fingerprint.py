@@ -66,7 +66,7 @@ def fingerprint(
     progress = progress or Silent()
     cases = _spread_over_classes(train.cases, target, look_at)
     looks = []
-    for done, image in enumerate(read_many(case.image for case in cases), 1):
+    for done, image in enumerate(read_many(train.image(case) for case in cases), 1):
         progress.step(done, len(cases), "looking at pictures")
         if not isinstance(image, FormatError):
             looks.append(_look(image))
@@ -85,7 +85,7 @@ def fingerprint(
         n_val=len(val.cases),
         n_looked_at=len(looks),
         counts=_counts(train.cases, target),
-        sides=tuple((int(s.min()), int(np.median(s)), int(s.max())) for s in sides.T),
+        sides=(_spread(sides[:, 0]), _spread(sides[:, 1])),
         aspect=round(float(ratio.max() / ratio.min()), 3),
         colour=round(float(np.mean([look["colour"] for look in looks])), 3),
         volumes=round(float(np.mean([look["volume"] for look in looks])), 3),
@@ -101,6 +101,10 @@ def fingerprint(
         },
         told_apart={name: round(told_apart(small, name), 3) for name in ORIENTATIONS},
     )
+
+
+def _spread(lengths: np.ndarray) -> tuple[int, int, int]:
+    return int(lengths.min()), int(np.median(lengths)), int(lengths.max())
 
 
 def _spread_over_classes(cases: Sequence[Case], target: str, most: int) -> list[Case]:

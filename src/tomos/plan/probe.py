@@ -44,7 +44,7 @@ def cores() -> int:
 
 
 def speed(
-    name: str, options: Mapping[str, Any], shape: tuple[int, int, int], classes: int, batch: int,
+    name: str, options: Mapping[str, Any], shape: tuple[int, ...], classes: int, batch: int,
     device: str = "cpu",
 ) -> Speed:  # fmt: skip
     """Time training steps of a network on noise (batch, *shape), in each form worth trying.
@@ -89,7 +89,7 @@ def _time(name, options, shape, classes, batch, device, precision, channels_last
             torch.manual_seed(0)
             net = models.build(name, shape[0], classes, **options)
             x = torch.randn(batch, *shape)
-        net = net.to(device, memory_format=layout).train()
+        net = net.to(device).to(memory_format=layout).train()  # type: ignore[call-overload]
         x = x.to(device).contiguous(memory_format=layout)
         y = torch.arange(batch, device=device) % classes
         optimiser = torch.optim.AdamW(net.parameters(), lr=1e-4)

@@ -17,8 +17,8 @@ def card(manifest: Manifest, plan: Plan) -> Words:
         f"Tells {classes} apart in single pictures. {len(manifest.graphs)} network(s) "
         f"{plan.model.name} at {' x '.join(map(str, plan.size))} pixels, trained from "
         f"{'a weight file' if plan.model.weights else 'scratch'} on {data['n_train']} pictures, "
-        f"with {data['n_val']} to choose threshold and confidence, of {data['n_patients']} {people} "
-        f"in {data['name']}.\n\n"
+        f"with {data['n_val']} to choose threshold and confidence, of {data['n_patients']} "
+        f"{people} in {data['name']}.\n\n"
         "Intended use: research, and as a second look beside a reader. Not a medical device; not "
         "for a diagnosis by itself, nor for pictures of another kind, which are referred.\n"
     )

@@ -38,7 +38,7 @@ class Shown:
     whole: Whole
     film: Path
     answer: Prediction
-    heat_map: Path
+    heat_map: Path | None
 
     @property
     def model(self) -> Path:

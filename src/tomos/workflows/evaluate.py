@@ -209,3 +209,66 @@ def save_metrics(judged: Judged, path: Path) -> None:
     """`metrics.json`"""
     text = json.dumps(judged.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     atomic_write(path, text.encode())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """Two models on the same cases; differences are second minus first."""
+
+    first: Judged
+    second: Judged
+    result: Mapping[str, Any]
+    file: Path
+
+    def to_json(self) -> dict:
+        return dict(self.result)
+
+    def lines(self) -> list[str]:
+        lines = [f"{self.first.table.dataset}, {self.first.table.split}: second minus first"]
+        for name, row in self.result["metrics"].items():
+            if row["difference"]["value"] is not None:
+                lines.append(f"  {name:<18} {_interval(row['difference'])}")
+        return [*lines, f"  {self.file}"]
+
+
+def compare(
+    first: str | Path,
+    second: str | Path,
+    dataset: str | Path,
+    *,
+    split: str = "test",
+    out: str | Path | None = None,
+    by: Sequence[str] = (),
+    prevalence: float | None = None,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> Compared:
+    """Paired comparison on the cases that both can read -> comparison.json and .html in `out`.
+
+    `out` defaults to the folder of the second model. Raises DatasetError when classes differ.
+    """
+    opened = datasets.open(dataset)
+    pair = [
+        judge(Predictor(Path(model), threads=threads), opened, split, by, prevalence, progress)
+        for model in (first, second)
+    ]
+    both = set(pair[0].table.cases) & set(pair[1].table.cases)
+    tables = [
+        judged.table.rows(np.array([case in both for case in judged.table.cases]))
+        for judged in pair
+    ]
+    points = tuple(_for_scoring(judged.points, judged.table) for judged in pair)
+    names = _names(Path(first), Path(second))
+    result = figures.compare(tables[0], tables[1], points, names)
+    folder = Path(out) if out else Path(second).parent
+    text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    atomic_write(folder / "comparison.json", text.encode())
+    figures.write_comparison(folder / "comparison.html", result)
+    return Compared(pair[0], pair[1], result, folder / "comparison.html")
+
+
+def _names(first: Path, second: Path) -> tuple[str, str]:
+    """What tells the two files apart: their names, else their folders."""
+    if first.stem != second.stem:
+        return first.stem, second.stem
+    return first.resolve().parent.name, second.resolve().parent.name

@@ -72,7 +72,7 @@ def pack(
     progress.say("setting confidence, threshold and limits on the validation part")
     manifest, points = _with_decision(manifest, bare, plan, val)
     manifest, arrays = _with_envelope(manifest, bare, dataset, train, val)
-    made = example.make(bare.chain, bare.networks, plan.channels, plan.size)
+    made = example.make(bare.chain, bare.networks, plan.channels, (plan.size[0], plan.size[1]))
     manifest = manifest.model_copy(update={"example": made, "card": card(manifest, plan).en})
     extras = {f"envelope/{name}.npy": array for name, array in arrays.items()}
     package.write(path, manifest, graphs, extras)

@@ -103,8 +103,7 @@ def pictures(judged: Judged, progress: Progress, n: int = WORST) -> list[Picture
             image = read(found.address)
         except FormatError:
             continue
-        wanted = found.said if found.said in judged.predictor.classes else None
-        heat = heatmap(judged.predictor, image, wanted)
+        heat = heatmap(judged.predictor, image, _shown_class(judged, found.said))
         shown.append(
             Picture(
                 case=found.case,
@@ -117,6 +116,14 @@ def pictures(judged: Judged, progress: Progress, n: int = WORST) -> list[Picture
             )
         )
     return shown
+
+
+def _shown_class(judged: Judged, said: str) -> str:
+    """What the map is of: the finding, of two classes; else what was said, without "no "."""
+    table = judged.table
+    if table.is_binary:
+        return table.classes[table.positive_index]
+    return said if said in table.classes else said.removeprefix("no ")
 
 
 def _smaller(image: Image) -> Image:
@@ -227,7 +234,7 @@ def _plan(plan: Plan | None) -> list[Choice]:
         "prepare": lambda: ", ".join(step["step"] for step in plan.prepare),
         "augment": lambda: ", ".join(step["step"] for step in plan.augment) or "none",
         "model": lambda: (
-            f"{plan.model.name} at {' x '.join(map(str, plan.size))}, {plan.train.members} network(s)"
+            f"{plan.train.members} x {plan.model.name} at {' x '.join(map(str, plan.size))}"
         ),
         "train": lambda: (
             f"{plan.train.optimiser}, {plan.train.learning_rate:g}, {plan.train.epochs} epochs"

@@ -68,8 +68,8 @@ def train(
     opened = datasets.open(dataset)
     run = Path(out) if out else Path("runs") / opened.info.name
     can = datasets.learnable(opened, accept_leak, progress)
-    plan = _plan(run, opened, can, plan_file, resume, progress, minutes=minutes, seed=seed,
-                 recipe=recipe, device=device, overrides=overrides, accept_leak=accept_leak)  # fmt: skip
+    wishes = {"minutes": minutes, "seed": seed, "recipe": recipe, "device": device}
+    plan = _plan(run, opened, can, plan_file, overrides, resume, progress, wishes)
     chain = Chain(plan.prepare)
     store = datasets.prepared(can.train, chain, progress=progress)
     val_store = datasets.prepared(can.val, chain, progress=progress)
@@ -101,21 +101,25 @@ def train(
     return Done(run, plan, judged, trained.notes)
 
 
-def _plan(run, opened, can: Learnable, plan_file, resume: bool, progress, **wishes) -> Plan:
+def _plan(
+    run, opened, can: Learnable, plan_file, overrides, resume: bool, progress, wishes: dict
+) -> Plan:
     """The run's plan: its own when it is resumed, else the given one, else a new one."""
     here = run / PLAN
     if resume and here.exists():
-        if plan_file or wishes["overrides"]:
+        if plan_file or overrides:
             raise PlanError(
                 f"{run}: a run is resumed with its own plan; leave out --plan and --set"
             )
         plan = config.load(Plan, here)
     elif plan_file:
-        plan = config.override(config.load(Plan, Path(plan_file)), wishes["overrides"])
+        plan = config.override(config.load(Plan, Path(plan_file)), overrides)
         config.save(plan, here, HEADER)
     else:
         progress.say("planning")
-        plan, _ = make_plan(opened.folder, here, learnable=can, progress=progress, **wishes)
+        plan, _ = make_plan(
+            opened.folder, here, learnable=can, overrides=overrides, progress=progress, **wishes
+        )
     _fits(plan, can, here)
     return plan
 
