@@ -19,7 +19,7 @@ from tomos.formats import png_bytes
 from tomos.serve import listen
 from tomos.serve.application import create
 from tomos.serve.desk import Limits
-from tomos.serve.reader import HeatMap
+from tomos.serve.reader import HeatMap, Sample
 from tomos.serve.service import build
 from tomos.types import Answer, EnvelopeError, Image, Prediction
 
@@ -66,8 +66,8 @@ class FakeReader:
         heat = image.pixels[:1].astype(np.float32) / 255
         return HeatMap("picture", "bright", image.with_pixels(heat))
 
-    def example(self) -> Image:
-        return Image(np.full((1, 8, 8), 200, np.uint8))
+    def example(self) -> Sample:
+        return Sample(png_bytes(np.full((8, 8), 200, np.uint8)), "image/png", "example.png")
 
 
 @pytest.fixture(scope="session")

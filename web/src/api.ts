@@ -107,7 +107,8 @@ export const fetchModels = () => request<Models>("/api/models");
 /** The model's synthetic example, as a file to be read like any other. */
 export async function fetchExample(model: string): Promise<File> {
   const answer = await send(`/api/models/${encodeURIComponent(model)}/example`);
-  return new File([await answer.blob()], "example.png", { type: "image/png" });
+  const named = /filename="([^"]+)"/.exec(answer.headers.get("content-disposition") ?? "");
+  return new File([await answer.blob()], named?.[1] ?? "example");
 }
 
 /** Read one image of a file. Waits and tries again while the server is busy. */

@@ -7,9 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from tomos.formats import png_bytes
 from tomos.serve.body import receive_file
-from tomos.serve.pictures import picture
 from tomos.serve.refusal import Refusal
 from tomos.serve.schemas import BODY, READ_RESPONSES, REFUSALS
 from tomos.serve.service import Service, Wishes
@@ -57,15 +55,14 @@ async def model(request: Request, name: str) -> JSONResponse:
 
 
 @routes.get("/api/models/{name}/example", tags=["reading"], responses=REFUSALS,
-            summary="A synthetic picture to try the model on", response_class=Response)  # fmt: skip
+            summary="A synthetic image to try the model on", response_class=Response)  # fmt: skip
 def example(request: Request, name: str) -> Response:
-    """The example that the model file carries to prove itself; never made from a patient."""
-    image = service_of(request).shelf.get(name).example()
-    if image is None:
+    """Drawn on the spot; never made from a patient."""
+    sample = service_of(request).shelf.get(name).example()
+    if sample is None:
         raise Refusal(404, "no_example", "this model file carries no example")
-    whole = image.pixels.dtype.kind == "u" and image.pixels.dtype.itemsize <= 2
-    png = png_bytes(image.pixels) if whole else picture(image).png
-    return Response(png, media_type="image/png")
+    headers = {"content-disposition": f'attachment; filename="{sample.name}"'}
+    return Response(sample.content, media_type=sample.media, headers=headers)
 
 
 @routes.post("/api/read", tags=["reading"], summary="Read one image", responses=READ_RESPONSES,

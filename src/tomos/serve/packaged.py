@@ -11,8 +11,11 @@ from tomos.formats import LIMITS, Limits
 from tomos.inference import Predictor
 from tomos.inference.verdict import is_finding
 from tomos.package import Manifest
-from tomos.serve.reader import HeatMap, Reader
+from tomos.serve.reader import HeatMap, Reader, Sample
+from tomos.serve.sample import drawn_film
 from tomos.types import FormatError, Image, PackageError, Prediction
+
+FILM = {"modality": "DX", "body_part": "CHEST"}
 
 
 class PackagedReader:
@@ -87,8 +90,15 @@ class PackagedReader:
         method = self.manifest.map_method
         return HeatMap(method, label, explain.heatmap(self._predictor, image, label))
 
-    def example(self) -> Image | None:
-        return self._predictor.example()
+    def example(self) -> Sample | None:
+        facts = self.manifest.envelope.get("facts") or {}
+        seen = {fact: (facts.get(fact) or {}).get("seen") or [] for fact in FILM}
+        if all(value in seen[fact] for fact, value in FILM.items()):
+            return drawn_film()
+        image = self._predictor.example()
+        if image is None:
+            return None
+        return Sample(formats.png_bytes(image.pixels), "image/png", "example.png")
 
     def _asked(self, prediction: Prediction) -> str | None:
         """The class to explain: what was called; where nothing was, the likeliest finding."""

@@ -25,6 +25,15 @@ class HeatMap:
     image: Image
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A file to try a model on: what it holds, its media type, and a name for it."""
+
+    content: bytes
+    media: str
+    name: str
+
+
 class Reader(Protocol):
     """One model, safe to call from several threads.
 
@@ -48,8 +57,8 @@ class Reader(Protocol):
     def explain(self, image: Image, prediction: Prediction) -> HeatMap | None:
         """The heat map of the label that was given; None where there is none."""
 
-    def example(self) -> Image | None:
-        """A synthetic image to try the model on, never a patient's."""
+    def example(self) -> Sample | None:
+        """A synthetic image to try the model on, never a patient's; None where there is none."""
 
 
 class Shelf:

@@ -32,7 +32,7 @@ const ENVELOPE = [
     "图像过小：$1 × $2 像素，训练图像的边长为 $3 至 $4"),
   envelope(/^much larger than usual: (\d+) x (\d+) pixels, training pictures had sides of (\d+) to (\d+)$/,
     "图像远大于通常尺寸：$1 × $2 像素，训练图像的边长为 $3 至 $4"),
-  envelope(/^its width is ([\d.]+) times its height; ([\d.]+) to ([\d.]+) is usual$/,
+  envelope(/^its width is ([\d.]+) times its height, usually ([\d.]+) to ([\d.]+)$/,
     "图像宽高比为 $1，通常为 $2 至 $3"),
   quality(/^the picture is empty: every pixel has the same value$/, "图像为空：所有像素的值相同"),
   quality(/^bright and dark lie elsewhere$/, "明暗分布的位置不同"),

@@ -1,0 +1,114 @@
+"""What the server says in English has its Chinese on the page."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tomos import formats
+from tomos.inference.envelope import Envelope, Info
+from tomos.inference.verdict import verdict
+from tomos.types import Answer, FormatError
+
+MESSAGES = Path(__file__).parents[2] / "web" / "src" / "i18n" / "messages.zh.ts"
+LOCALES = MESSAGES.parent
+FACTS = {
+    "modality": {"seen": ["DX"], "share": 1.0},
+    "body_part": {"seen": ["CHEST"], "share": 1.0},
+    "colour": [False],
+    "side": [100, 500],
+    "aspect": [0.9, 1.1],
+}
+
+
+def patterns() -> list[re.Pattern]:
+    source = MESSAGES.read_text(encoding="utf-8")
+    found = re.findall(r"(?:envelope|quality|file)\(\s*/(\^.*?\$)/,", source)
+    assert len(found) > 30
+    return [re.compile(text) for text in found]
+
+
+def known(text: str) -> bool:
+    """Whether the page has Chinese for a sentence, or for each of several joined by "; "."""
+    every = patterns()
+    whole = any(pattern.match(text) for pattern in every)
+    return whole or all(any(p.match(part) for p in every) for part in text.split("; "))
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("info", [
+    Info("CT", "CHEST", False, (200, 200)),
+    Info("DX", "FOOT", False, (200, 200)),
+    Info("DX", "CHEST", True, (200, 200)),
+    Info("DX", "CHEST", False, (20, 20)),
+    Info("DX", "CHEST", False, (9000, 9000)),
+    Info("DX", "CHEST", False, (200, 900)),
+])  # fmt: skip
+def test_what_lies_outside_the_envelope(info):
+    rng = np.random.default_rng(0)
+    prepared = rng.normal(size=(1, 1, 32, 32)).astype(np.float32)
+    judgement = Envelope({"facts": FACTS}, {}, (32, 32)).judge([info], prepared)[0]
+    said = [*judgement.reasons, *judgement.warnings]
+    assert said
+    assert [text for text in said if not known(text)] == []
+
+
+@pytest.mark.fast
+def test_an_empty_picture_and_an_unusual_one():
+    from tomos.inference.appearance import WHY
+
+    void = Envelope({"facts": {}}, {}).judge([Info()], np.zeros((1, 1, 8, 8), np.float32))[0]
+    assert known(void.reasons[0])
+    why = " and ".join(list(WHY.values())[:2])
+    text = (
+        "unlike the pictures the model was made for (2.3 times the distance that is usual at most)"
+    )
+    assert known(f"{text}: {why}")
+    assert all(known(each) for each in WHY.values())
+
+
+@pytest.mark.parametrize("score", [0.1, 0.401, 0.9])
+def test_verdicts(film_model, score):
+    quiet = Envelope({"facts": {}}, {}).judge([Info()], np.ones((1, 1, 8, 8), np.float32))[0]
+    assert quiet.reasons  # an even picture is empty: judged by hand below
+    label = "nodule" if score > 0.4 else "no_finding"
+    answer = Answer({"no_finding": 1 - score, "nodule": score}, label)
+    from tomos.inference.envelope import Judgement
+
+    for changes in ({}, {"operating_point": {}}):
+        _, reason = verdict(film_model.manifest(**changes), answer, Judgement())
+        assert known(reason), reason
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("content", [
+    b"",
+    b"Dear colleague, " * 40,
+    b"\x89PNG\r\n\x1a\n" + b"\0" * 60,
+    b"\x1f\x8b" + b"\0" * 600,
+    b"Rar!" + b"\0" * 600,
+])  # fmt: skip
+def test_refused_files(tmp_path, content):
+    path = tmp_path / "upload"
+    path.write_bytes(content)
+    with pytest.raises(FormatError) as refused:
+        formats.read(path)
+    text = str(refused.value).removeprefix(f"{path}: ")
+    assert known(text), text
+
+
+@pytest.mark.fast
+def test_both_languages_hold_the_same_places():
+    """The compiler sees to the keys; this sees to the {places} in them."""
+
+    def texts(name: str) -> dict[str, set[str]]:
+        source = (LOCALES / name).read_text(encoding="utf-8")
+        return {
+            key: set(re.findall(r"\{(\w+)\}", text))
+            for key, text in re.findall(r'^  "([^"]+)": "(.*)",$', source, re.M)
+        }
+
+    english, chinese = texts("en.ts"), texts("zh.ts")
+    assert len(english) > 100
+    assert english == chinese
