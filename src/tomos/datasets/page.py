@@ -176,12 +176,24 @@ def _pictures(found: Findings, problem: Problem) -> str:
         named = set(problem.cases)
         groups = [g for g in _groups_of(found, problem.code) if named.issuperset(g)]
         shots = [
-            "<div class=group>" + "".join(_figures(found, group[:MEMBERS])) + "</div>"
+            "<div class=group>" + "".join(_figures(found, _members(found, group))) + "</div>"
             for group in groups[:GROUPS]
         ]
     else:
         shots = list(_figures(found, problem.cases[:SHOWN]))
     return f"<div class=shots>{''.join(shots)}</div>"
+
+
+def _members(found: Findings, group: Sequence[str]) -> list[str]:
+    """A few cases of a group, from as many splits as it has."""
+    wanted = set(group)
+    split = {case.name: case.split for case in found.dataset.cases if case.name in wanted}
+    turn: dict[str, int] = {}
+    place = {}
+    for name in group:
+        turn[split[name]] = turn.get(split[name], 0) + 1
+        place[name] = turn[split[name]]
+    return sorted(group, key=lambda name: place[name])[:MEMBERS]
 
 
 def _groups_of(found: Findings, code: str) -> Sequence[tuple[str, ...]]:
