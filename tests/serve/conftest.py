@@ -44,9 +44,9 @@ class FakeReader:
     def describe(self) -> dict:
         return {"name": self.name, "classes": [{"name": name} for name in self.classes]}
 
-    def load(self, path: Path, member: int) -> tuple[Image, int]:
+    def load(self, path: Path, member: int | None) -> tuple[Image, int]:
         addresses = formats.members(path)
-        return formats.read(addresses[member]), len(addresses)
+        return formats.read(addresses[member or 0]), len(addresses)
 
     def predict(self, image: Image) -> Prediction:
         self.entered.release()

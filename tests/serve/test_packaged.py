@@ -13,6 +13,7 @@ import pytest
 
 from tomos import formats
 from tomos.serve.packaged import PackagedReader, envelope_summary, load_all
+from tomos.serve.refusal import Refusal
 from tomos.types import FormatError, PackageError
 
 
@@ -65,6 +66,23 @@ def test_a_member_that_is_not_there(packaged, film_model, tmp_path):
     path = film_model.write_dicom(tmp_path / "film.dcm", film_model.film(0))
     with pytest.raises(FormatError, match="from 0 to 0, got 5"):
         packaged.load(path, 5)
+
+
+def test_of_a_volume_a_slice_must_be_chosen(packaged, film_model, tmp_path):
+    """Slice 1 of three holds the spots; nothing is read in silence from the middle."""
+    films = np.stack([film_model.film(0), film_model.film(2), film_model.film(0)])
+    path = tmp_path / "volume.nii.gz"
+    nibabel = pytest.importorskip("nibabel")
+    volume = nibabel.Nifti1Image(films.T.astype(np.int16), np.diag([1.4, 1.4, 5, 1]))
+    nibabel.save(volume, path)
+    with pytest.raises(Refusal, match="a volume of 3 slices") as refused:
+        packaged.load(path, None)
+    assert refused.value.members == 3
+    image, members = packaged.load(path, 1)
+    assert (members, image.size) == (3, (256, 256))
+    assert packaged.predict(image).targets["label"].scores["nodule"] > 0.8
+    with pytest.raises(FormatError, match="from 0 to 2, got 3"):
+        packaged.load(path, 3)
 
 
 def test_the_example_can_be_read(packaged, tmp_path):

@@ -97,6 +97,8 @@ export class Refused extends Error {
     readonly status: number,
     message: string,
     readonly retryAfter = 0,
+    /** Images to choose from, where the refusal is that none was chosen. */
+    readonly members = 0,
   ) {
     super(message);
   }
@@ -115,10 +117,11 @@ export async function fetchExample(model: string): Promise<File> {
 export async function read(
   file: File,
   model: string,
-  member: number,
+  member: number | null,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const wishes = new URLSearchParams({ model, values: "true", member: String(member) });
+  const wishes = new URLSearchParams({ model, values: "true" });
+  if (member !== null) wishes.set("member", String(member));
   for (let attempt = 0; ; attempt++) {
     const body = new FormData();
     body.append("file", file);
@@ -154,13 +157,14 @@ async function send(path: string, options: RequestInit = {}): Promise<Response> 
   }
   if (answer.ok) return answer;
   const text = await answer.text();
-  let message = text;
+  let [message, members] = [`${answer.status} ${answer.statusText}`, 0];
   try {
-    message = String((JSON.parse(text) as { error: unknown }).error);
+    const body = JSON.parse(text) as { error: unknown; members?: number };
+    [message, members] = [String(body.error), body.members ?? 0];
   } catch {
-    message = `${answer.status} ${answer.statusText}`;
+    // Not from this server: a proxy between, perhaps. The status has to do.
   }
-  throw new Refused(answer.status, message, Number(answer.headers.get("retry-after")) || 0);
+  throw new Refused(answer.status, message, Number(answer.headers.get("retry-after")) || 0, members);
 }
 
 function pause(milliseconds: number, signal: AbortSignal): Promise<void> {

@@ -15,7 +15,7 @@ export function add(files: Iterable<File>): void {
       file,
       abort: new AbortController(),
       status: "waiting",
-      member: 0,
+      member: null,
       answer: null,
       error: null,
       thumbnail: null,
@@ -53,7 +53,7 @@ export function readAgain(items: Item[] = state.items): void {
 
 /** Show another image of a file that holds several. */
 export function showMember(item: Item, member: number): void {
-  const count = item.answer?.image.members ?? 1;
+  const count = item.answer?.image.members ?? item.error?.members ?? 1;
   const wanted = Math.min(count - 1, Math.max(0, member));
   if (wanted === item.member || item.status === "reading") return;
   item.member = wanted;
@@ -79,7 +79,8 @@ async function run(item: Item): Promise<void> {
   } catch (error) {
     if (item.abort.signal.aborted) return pump();
     const refused = error instanceof Refused ? error : new Refused(-1, String(error));
-    item.error = { status: refused.status, message: refused.message };
+    const { status, message, members } = refused;
+    item.error = { status, message, members };
     item.answer = null;
     item.thumbnail = null;
     item.status = "refused";

@@ -11,9 +11,10 @@ export interface Item {
   readonly file: File;
   readonly abort: AbortController;
   status: Status;
-  member: number;
+  /** Which image of the file, null until one is chosen. */
+  member: number | null;
   answer: Answer | null;
-  error: { status: number; message: string } | null;
+  error: { status: number; message: string; members: number } | null;
   thumbnail: HTMLCanvasElement | null;
 }
 

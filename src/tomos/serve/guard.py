@@ -103,7 +103,10 @@ class Guard:
         self.metrics.add("tomos_refusals_total", reason=refusal.kind)
         if exchange.status:
             return
-        body = json.dumps({"error": refusal.message}, ensure_ascii=False).encode()
+        content: dict[str, str | int] = {"error": refusal.message}
+        if refusal.members:
+            content["members"] = refusal.members
+        body = json.dumps(content, ensure_ascii=False).encode()
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from tomos.inference import Predictor
 from tomos.inference.verdict import is_finding
 from tomos.package import Manifest
 from tomos.serve.reader import HeatMap, Reader, Sample
+from tomos.serve.refusal import Refusal
 from tomos.serve.sample import drawn_film
 from tomos.types import FormatError, Image, PackageError, Prediction
 
@@ -33,6 +34,8 @@ class PackagedReader:
         self._predictor = Predictor(self._package, backend, threads)
         self._predictor.verify()
         self._limits = limits
+        steps = {step.get("step") for step in self._package.manifest.prepare}
+        self._of_pictures = len(self._package.manifest.input.size) == 2 and "slice" not in steps
         self.manifest: Manifest = self._package.manifest
         self.name = self.manifest.name
         self.classes = self.manifest.class_names
@@ -72,13 +75,16 @@ class PackagedReader:
             "example": manifest.example is not None,
         }
 
-    def load(self, path: Path, member: int) -> tuple[Image, int]:
+    def load(self, path: Path, member: int | None) -> tuple[Image, int]:
         addresses = formats.members(path, self._limits)
-        if member >= len(addresses):
-            raise FormatError(
-                f"{path}: expected an image from 0 to {len(addresses) - 1}, got {member}"
-            )
-        return formats.read(addresses[member], self._limits), len(addresses)
+        if len(addresses) > 1:
+            return formats.read(_pick(addresses, member, path), self._limits), len(addresses)
+        image = formats.read(addresses[0], self._limits)
+        if image.is_volume and self._of_pictures:
+            return _slice(image, member, path), image.size[0]
+        if member:
+            raise _no_member(path, 1, member)
+        return image, 1
 
     def predict(self, image: Image) -> Prediction:
         return self._predictor.predict_image(image)
@@ -109,6 +115,35 @@ class PackagedReader:
         findings = [name for name in self.classes if is_finding(self.manifest, name)]
         wanted = [name for name in called if name in findings] or findings or called
         return max(wanted, key=lambda name: answer.scores[name], default=None)
+
+
+def _pick(addresses: Sequence[str], member: int | None, path: Path) -> str:
+    if (member or 0) >= len(addresses):
+        raise _no_member(path, len(addresses), member)
+    return addresses[member or 0]
+
+
+def _slice(volume: Image, member: int | None, path: Path) -> Image:
+    """One slice of a volume for a model of pictures: only the one that was asked for, since which
+    slice is read is a decision that no program should take in silence.
+    """
+    count = volume.size[0]
+    if member is None:
+        raise Refusal(
+            422,
+            "volume",
+            f"a volume of {count} slices, and this model reads single pictures: choose a slice",
+            members=count,
+        )
+    if member >= count:
+        raise _no_member(path, count, member)
+    affine = volume.affine.copy()
+    affine[:3, 3] += member * affine[:3, 0]
+    return volume.with_pixels(volume.pixels[:, member], affine=affine)
+
+
+def _no_member(path: Path, count: int, member: int | None) -> FormatError:
+    return FormatError(f"{path}: expected an image from 0 to {count - 1}, got {member}")
 
 
 def envelope_summary(envelope: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,8 +48,10 @@ class Reader(Protocol):
     def describe(self) -> Mapping[str, Any]:
         """The summary behind `/api/models/NAME`: plain data."""
 
-    def load(self, path: Path, member: int) -> tuple[Image, int]:
-        """Image number `member` of a file, and how many it holds. FormatError when refused."""
+    def load(self, path: Path, member: int | None) -> tuple[Image, int]:
+        """Image number `member` of a file (None: the first), and how many it holds; of a volume,
+        for a model of pictures, a slice. FormatError when refused; Refusal when one must be chosen.
+        """
 
     def predict(self, image: Image) -> Prediction:
         """What the model says; EnvelopeError or a verdict "refer" for what it is not made for."""

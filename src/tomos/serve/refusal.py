@@ -9,6 +9,7 @@ from tomos.types import (
     FormatError,
     LimitError,
     MissingExtra,
+    PackageError,
     SettingsError,
     StorageError,
     TomosError,
@@ -16,10 +17,16 @@ from tomos.types import (
 
 
 class Refusal(Exception):
-    """An answer other than 200. `kind` is a label of the metric `tomos_refusals_total`."""
+    """An answer other than 200. `kind` is a label of the metric `tomos_refusals_total`.
 
-    def __init__(self, status: int, kind: str, message: str, retry_after: int = 0):
+    members  how many images there are to choose from, where the refusal is that none was chosen
+    """
+
+    def __init__(
+        self, status: int, kind: str, message: str, retry_after: int = 0, members: int = 0
+    ):
         super().__init__(message)
+        self.members = members
         self.status = status
         self.kind = kind
         self.message = message
@@ -30,6 +37,7 @@ _STATUS: tuple[tuple[type[TomosError], int, str], ...] = (
     (LimitError, 413, "limit"),
     (FormatError, 422, "format"),
     (EnvelopeError, 422, "envelope"),
+    (PackageError, 422, "unfit"),  # an input that the model's preparation does not take
     (SettingsError, 400, "setting"),
     (StorageError, 507, "storage"),
     (MissingExtra, 501, "missing"),

@@ -29,7 +29,9 @@ class Wishes(Settings):
     picture: bool = Field(True, description="with the displayed picture as PNG")
     values: bool = Field(False, description="with exact grey values, where deeper than 8 bits")
     heat: bool = Field(True, description="with the heat map as PNG")
-    member: int = Field(0, ge=0, description="which image of a file that holds several")
+    member: int | None = Field(
+        None, ge=0, description="which image of a file that holds several, or slice of a volume"
+    )
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ class Service:
         self.metrics.add("tomos_verdicts_total", model=reader.name, verdict=prediction.verdict)
         return prediction
 
-    def load(self, reader: Reader, upload: Upload, member: int = 0) -> tuple[Image, int]:
+    def load(self, reader: Reader, upload: Upload, member: int | None = None) -> tuple[Image, int]:
         """The image of an upload; Refusal with the sender's name for the file, never our path."""
         try:
             return reader.load(upload.path, member)
@@ -90,7 +92,7 @@ class Service:
             "schema": 1,
             "model": reader.name,
             "prediction": {**prediction.to_json(), "input": upload.name},
-            "image": {**facts(image), "members": members, "member": wishes.member},
+            "image": {**facts(image), "members": members, "member": wishes.member or 0},
             "maps": [_map(heat)] if heat is not None else [],
             **(_pictures(image, wishes) if wishes.picture else {}),
             "seconds": {"read": round(read - started, 4), "model": round(predicted - read, 4)},

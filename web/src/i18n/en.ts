@@ -67,6 +67,7 @@ export const en = {
   "error.offline": "The server does not answer. Is it still running?",
   "error.too_large": "The file is larger than the {size} this server accepts.",
   "error.retry": "Try again",
+  "error.middle": "Read slice {n} of {count}",
   "error.failed": "The server failed at this file.",
   "error.models": "The list of models could not be loaded.",
   "fact.file": "File",

@@ -69,6 +69,7 @@ export const zh: Record<Key, string> = {
   "error.offline": "服务器没有响应。它还在运行吗？",
   "error.too_large": "文件超过了本服务器允许的 {size}。",
   "error.retry": "重试",
+  "error.middle": "读取第 {n} 层（共 {count} 层）",
   "error.failed": "服务器处理此文件时出错。",
   "error.models": "无法获取模型列表。",
   "fact.file": "文件",

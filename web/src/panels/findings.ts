@@ -5,7 +5,7 @@ import { $, h } from "../dom";
 import { language, maybe, megabytes, number, percent, t } from "../i18n";
 import { sentence, sort } from "../i18n/messages";
 import { icon } from "../icons";
-import { readAgain } from "../reading";
+import { readAgain, showMember } from "../reading";
 import { type Item, selectedItem, state } from "../state";
 import { brief, openCard } from "./card";
 import { tone, toneIcon } from "./files";
@@ -165,7 +165,11 @@ export function table(rows: [string, string | null | undefined][]): HTMLElement 
 }
 
 function refused(item: Item): HTMLElement {
-  const again = h("button", { type: "button", onclick: () => readAgain([item]) }, t("error.retry"));
+  const count = item.error?.members ?? 0;
+  const middle = Math.floor(count / 2);
+  const act = count ? () => showMember(item, middle) : () => readAgain([item]);
+  const label = count ? t("error.middle", { n: middle + 1, count }) : t("error.retry");
+  const again = h("button", { type: "button", onclick: act }, label);
   return h(
     "section.verdict.refused",
     { role: "alert" },

@@ -93,5 +93,5 @@ function arrows(viewer: Viewer, event: KeyboardEvent): ((viewer: Viewer) => void
 
 function member(by: number): void {
   const item = selectedItem();
-  if (item) showMember(item, item.member + by);
+  if (item) showMember(item, (item.member ?? 0) + by);
 }

@@ -70,13 +70,14 @@ function members(): HTMLElement {
   const item = selectedItem();
   const count = item?.answer?.image.members ?? 1;
   if (!item || count < 2) return h("div.group");
-  const go = (by: number) => () => showMember(item, item.member + by);
+  const member = item.member ?? 0;
+  const go = (by: number) => () => showMember(item, member + by);
   return h(
     "div.group.members",
     {},
-    button("act-previous", "previous", "tools.previous", go(-1), { ready: item.member > 0 }),
-    h("span", {}, t("tools.member", { n: item.member + 1, count })),
-    button("act-next", "next", "tools.next", go(1), { ready: item.member < count - 1 }),
+    button("act-previous", "previous", "tools.previous", go(-1), { ready: member > 0 }),
+    h("span", {}, t("tools.member", { n: member + 1, count })),
+    button("act-next", "next", "tools.next", go(1), { ready: member < count - 1 }),
   );
 }
 
