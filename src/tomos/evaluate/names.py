@@ -63,6 +63,7 @@ MEANING: dict[str, Words] = {
 }
 MACRO = Words(", mean over classes", "（各类平均）")
 SPLITS = {
+    "all": Words("all", "全部"),
     "train": Words("training", "训练"),
     "val": Words("validation", "验证"),
     "test": Words("test", "测试"),

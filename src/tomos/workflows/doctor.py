@@ -22,7 +22,7 @@ NEEDED = {
 }
 EXTRAS = {
     "torch": ("tomos plan, train, Grad-CAM", "train"),
-    "onnxscript": ("exporting a trained network", "train"),
+    "onnx": ("exporting a trained network", "train"),
     "safetensors": ("checkpoints", "train"),
     "tensorboard": ("TensorBoard events", "train"),
     "openvino": ("faster prediction on Intel and AMD processors", "openvino"),

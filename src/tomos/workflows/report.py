@@ -119,11 +119,8 @@ def pictures(judged: Judged, progress: Progress, n: int = WORST) -> list[Picture
 
 
 def _shown_class(judged: Judged, said: str) -> str:
-    """What the map is of: the finding, of two classes; else what was said, without "no "."""
-    table = judged.table
-    if table.is_binary:
-        return table.classes[table.positive_index]
-    return said if said in table.classes else said.removeprefix("no ")
+    """The map is of what was said; for "no NAME" of a multilabel target, of NAME."""
+    return said if said in judged.table.classes else said.removeprefix("no ")
 
 
 def _smaller(image: Image) -> Image:

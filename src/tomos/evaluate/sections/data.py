@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tomos.evaluate.language import Text, Words, both
 from tomos.evaluate.markup import definitions, forest, section, table
-from tomos.evaluate.names import split
+from tomos.evaluate.names import metric, split
 from tomos.evaluate.numbers import count
 from tomos.evaluate.view import View
 
@@ -55,9 +55,10 @@ def _shortcuts(view: View) -> str:
     rows = []
     for shortcut in view.report.data.shortcuts:
         part = split(shortcut.split)
+        figure = metric(shortcut.metric)
         about = Words(
-            f"{shortcut.metric.upper()}, n = {count(shortcut.n)}, {part.en}. ",
-            f"{shortcut.metric.upper()}，n = {count(shortcut.n)}，{part.zh or part.en}集。",
+            f"{figure.en}, n = {count(shortcut.n)}, {part.en}. ",
+            f"{figure.zh}，n = {count(shortcut.n)}，{part.zh or part.en}集。",
         )
         entry = {"value": shortcut.value, "low": shortcut.low, "high": shortcut.high}
         rows.append((both(shortcut.name), entry, both(about + shortcut.note)))

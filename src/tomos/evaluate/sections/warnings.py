@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tomos.evaluate.language import Words, both
-from tomos.evaluate.names import split
+from tomos.evaluate.names import metric, split
 from tomos.evaluate.numbers import count, figure, interval
 from tomos.evaluate.report_data import Notice
 from tomos.evaluate.view import View
@@ -118,12 +118,14 @@ def _about_shortcuts(view: View) -> list[Notice]:
     for shortcut in view.report.data.shortcuts:
         if shortcut.low > shortcut.chance + 0.05:
             name = Words(shortcut.name) if isinstance(shortcut.name, str) else shortcut.name
-            value = f"{shortcut.metric.upper()} {shortcut.value:.3f}"
+            figure = metric(shortcut.metric)
+            value = f"{shortcut.value:.3f}"
             span = {"low": shortcut.low, "high": shortcut.high}
             text = Words(
-                f"A shortcut exists: {name.en} alone gives {value} {interval(span).en}. "
+                f"A shortcut exists: {name.en} alone gives {figure.en} {value} "
+                f"{interval(span).en}. "
                 "The model may have learned the source of the pictures instead of the disease.",
-                f"存在捷径：仅凭{name.zh or name.en}即可得到 {value}{interval(span).zh}。"
+                f"存在捷径：仅凭{name.zh or name.en}即可得到{figure.zh} {value}{interval(span).zh}。"
                 "模型学到的可能是图像来源而非疾病。",
             )
             out.append(Notice(text))
