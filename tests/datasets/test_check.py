@@ -153,6 +153,14 @@ def test_a_second_look_reads_nothing_again(make, monkeypatch):
     assert datasets.check(data).to_json() == first.to_json()
 
 
+def test_a_damaged_cache_is_no_harm(make, tmp_path):
+    data = make(rows())
+    before = datasets.check(data).to_json()
+    (cache,) = (tmp_path / ".cache").glob("survey-*.npy")
+    cache.write_bytes(cache.read_bytes()[:1000])
+    assert datasets.check(data).to_json() == before
+
+
 def test_the_command_writes_both_files_and_its_code_says_what_to_do(make, tmp_path, capsys):
     make(rows())
     assert main(["check", str(tmp_path), "--json", "-o", str(tmp_path / "out")]) == 0

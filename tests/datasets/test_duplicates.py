@@ -85,6 +85,24 @@ def test_blank_and_unread_images_are_no_duplicates_of_each_other():
     assert duplicates.exact(rows[:0]) == []
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.full((1, 70, 70), np.nan, np.float32),
+        np.where(np.eye(80) > 0, np.inf, 1.0)[None],
+        np.full((1, 66, 66), 3e38, np.float32),
+        np.zeros((1, 1, 1), np.int16),
+        np.zeros((4, 5, 3), np.uint8),
+        np.arange(2 * 3 * 70 * 80, dtype=np.uint32).reshape(2, 3, 70, 80),
+    ],
+    ids=["nan", "infinite", "huge", "one pixel", "with alpha", "volume of two channels"],
+)
+def test_no_picture_is_too_odd_for_a_glance(pixels):
+    row = glance(Image(pixels))
+    assert row["seen"] and np.isfinite([row["low"], row["high"], row["busy"]]).all()
+
+
 def test_groups_are_joined():
     assert duplicates.joined([[1, 2], [5, 6], [2, 3], [9]]) == [[1, 2, 3], [5, 6]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -170,6 +171,11 @@ def _fingerprint(case: Case, sizes: dict[str, int]) -> bytes:
     return hashlib.sha256("\0".join(parts).encode()).digest()
 
 
+def normal(path: str | Path) -> Path:
+    """An absolute path without `..`; links are kept as they are."""
+    return Path(os.path.normpath(Path(path).absolute()))
+
+
 def container(address: str) -> tuple[str, str]:
     """'x.npz#train/12' -> ('x.npz', 'train/12'); a `#` in a file's own name is no separator."""
     path, mark, member = address.rpartition("#")
@@ -184,7 +190,7 @@ def open(folder: str | Path) -> Dataset:
     Raises DatasetError (no such data set, or file, line and column of a wrong cell) or
     SettingsError (dataset.toml).
     """
-    folder = Path(folder).absolute()
+    folder = normal(folder)
     if folder.name in (TOML, CSV):
         folder = folder.parent
     if not (folder / TOML).is_file():

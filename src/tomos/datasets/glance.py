@@ -17,6 +17,8 @@ GRID, SEGMENTS, DEPTH = 64, 16, 3  # a border of 3/64, just under 5 %, in 16 seg
 HASH_ROWS, HASH_STEPS = 16, 16
 MARGIN = 0.02  # of the spread: a smaller step between neighbours counts as none
 
+LARGEST = 1e30  # so that sums stay finite
+
 ROW = np.dtype(
     [
         ("state", "u1", 16),  # of the file, so that an unchanged one is not read again
@@ -43,12 +45,15 @@ def glance(image: Image) -> np.ndarray:
     """Image -> one row of `ROW`, without its `state`."""
     row = np.zeros((), ROW)
     pixels = image.pixels
+    if pixels.dtype.kind == "f":
+        pixels = np.clip(np.nan_to_num(pixels, nan=0, posinf=0, neginf=0), -LARGEST, LARGEST)
     low, high = float(pixels.min()), float(pixels.max())
     bottom, top = _range(image, low, high)
     plane, colour = _plane(pixels)
-    grid = (downscale(plane, GRID, GRID) - bottom) / ((top - bottom) or 1.0)
+    grid = downscale(plane, GRID, GRID)
+    grid = (grid - bottom) / (top - bottom) if top > bottom else np.zeros_like(grid)
     row["seen"] = True
-    row["pixels"] = np.frombuffer(pixel_hash(pixels), "u1")
+    row["pixels"] = np.frombuffer(pixel_hash(image.pixels), "u1")
     row["look"] = look(grid)
     row["thumb"] = np.clip(_stretch(downscale(grid, 16, 16)) * 255, 0, 255)
     row["border"] = np.clip(border(grid) * 255, 0, 255)

@@ -22,6 +22,7 @@ from tomos.datasets.dataset import (
     checksum,
     container,
     create,
+    normal,
 )
 from tomos.datasets.layouts import Draft, Request, find
 from tomos.datasets.split import RATIOS, split
@@ -111,15 +112,15 @@ def import_folder(
     Raises DatasetError, SettingsError, StorageError; then nothing is left behind.
     """
     progress = progress or Silent()
-    folder = Path(dataset).absolute()
+    folder = normal(dataset)
     if (folder / TOML).exists() and not dry_run:
         raise DatasetError(f"{folder} is a data set already; choose another folder, or remove it")
     request = Request(
-        source=Path(source),
+        source=normal(source),
         exclude=folder,
         columns=dict(columns or {}),
         images=images,
-        labels=Path(labels) if labels else None,
+        labels=normal(labels) if labels else None,
         patient=patient,
     )
     draft = find(request, layout, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 from tomos.config import atomic_write
 from tomos.datasets.dataset import container
 from tomos.datasets.glance import ROW, glance
-from tomos.types import FormatError, Progress, Silent
+from tomos.types import FormatError, Progress, Silent, StorageError
 
 VERSION = 1
 CHUNK = 32
@@ -66,7 +67,9 @@ def survey(
         done += len(chunk)
         progress.step(done, len(addresses), "images looked at")
     if file and len(todo):
-        atomic_write(file, lambda out: np.lib.format.write_array(out, rows[rows["seen"]]))
+        # A folder that cannot be written to can still be looked at.
+        with contextlib.suppress(StorageError):
+            atomic_write(file, lambda out: np.lib.format.write_array(out, rows[rows["seen"]]))
     return Survey(tuple(addresses), rows, errors)
 
 
@@ -96,7 +99,7 @@ def _recall(file: Path | None, rows: np.ndarray) -> np.ndarray:
         return known
     try:
         old = np.load(file, allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return known
     if old.dtype != ROW or not len(old):
         return known
