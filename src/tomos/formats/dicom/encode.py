@@ -113,6 +113,8 @@ def _dataset(image: Image, modality: str, given: dict[str, Any], where: str) -> 
     values |= {"DX": DX, "CT": CT}.get(modality, SC)
     values |= _pixels(image, modality, where) | _geometry(image, modality, values)
     values |= _window(image)
+    if given.get("BodyPartExamined") or values["BodyPartExamined"]:
+        values.pop("Laterality", None)  # C.7.3.1: asked for only while it may be a paired part
     values |= given
     dataset = Dataset()
     for keyword, value in values.items():
