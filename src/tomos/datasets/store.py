@@ -27,7 +27,7 @@ from tomos.datasets.survey import in_threads, states
 from tomos.types import Case, DatasetError, FormatError, Progress, Silent, StorageError, TomosError
 
 LIMIT = 20 * 2**30  # bytes of all stores in one folder
-CHUNK = 16
+CHUNK, AT_ONCE = 32, 2**24  # images, and values of them as read, in one thread's hands
 ARRAY, META = "x.f32", "meta.json"
 
 
@@ -164,13 +164,14 @@ def _first(addresses: Sequence[str], chain) -> tuple[int, tuple[int, ...], dict[
 
 
 def _fill(rows, addresses, chain, first: int, progress: Progress, threads: int) -> dict[int, str]:
-    chunks = (range(i, min(i + CHUNK, len(rows))) for i in range(0, len(rows), CHUNK))
+    step = _chunk(addresses[first])
+    chunks = (range(i, min(i + step, len(rows))) for i in range(0, len(rows), step))
     skipped: dict[int, str] = {}
 
     def work(chunk: range) -> dict[int, str]:
+        found = _prepare_many([addresses[row] for row in chunk], chain)
         failed = {}
-        for row in chunk:
-            pixels = _prepare(addresses[row], chain)
+        for row, pixels in zip(chunk, found, strict=True):
             if isinstance(pixels, str):
                 failed[row] = pixels
             elif pixels.shape != rows.shape[1:]:
@@ -186,6 +187,34 @@ def _fill(rows, addresses, chain, first: int, progress: Progress, threads: int) 
         skipped |= failed
         progress.step(chunk.stop, len(rows), "images prepared")
     return skipped
+
+
+def _chunk(address: str) -> int:
+    """How many images like this one are held at once: few of large ones, one volume."""
+    from tomos import formats
+
+    return max(1, min(CHUNK, AT_ONCE // formats.read(address).pixels.size))
+
+
+def _prepare_many(addresses: Sequence[str], chain) -> list[np.ndarray | str]:
+    """Each image prepared, or why not; pictures that are alike go through the chain together."""
+    from tomos import formats
+
+    found: list[np.ndarray | str] = [""] * len(addresses)
+    images = []
+    for place, address in enumerate(addresses):
+        try:
+            images.append((place, formats.read(address)))
+        except FormatError as error:
+            found[place] = str(error)
+    try:
+        for (place, _), pixels in zip(images, chain.many([im for _, im in images]), strict=True):
+            found[place] = pixels
+    except (TomosError, ValueError, ArithmeticError, MemoryError):
+        # One of them does not fit: take them one by one, so that only that one is left out.
+        for place, _ in images:
+            found[place] = _prepare(addresses[place], chain)
+    return found
 
 
 def _prepare(address: str, chain) -> np.ndarray | str:
