@@ -163,3 +163,27 @@ def test_openapi_names_every_address(client):
     for path in ("/api/read", "/v1/models/{name}:predict", "/v2/models/{name}/infer", "/metrics"):
         assert path in paths
     assert "multipart/form-data" in paths["/api/read"]["post"]["requestBody"]["content"]
+
+
+def test_without_a_built_page_the_reader_is_told_how_to_build_it(reader, tmp_path):
+    from starlette.testclient import TestClient
+
+    from tomos.serve.application import create
+    from tomos.serve.service import build
+
+    with TestClient(create(build([reader]), static=tmp_path), base_url="http://localhost") as talk:
+        answer = talk.get("/")
+    assert answer.status_code == 503
+    assert "make web" in answer.text
+
+
+def test_the_page_speaks_the_language_it_was_started_with(reader, tmp_path):
+    from starlette.testclient import TestClient
+
+    from tomos.serve.application import create
+    from tomos.serve.service import build
+
+    (tmp_path / "index.html").write_text('<html lang="en" data-language="auto">')
+    app = create(build([reader]), language="zh", static=tmp_path)
+    with TestClient(app, base_url="http://localhost") as talk:
+        assert 'data-language="zh"' in talk.get("/").text

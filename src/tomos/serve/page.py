@@ -29,7 +29,7 @@ run build</code>. Then reload.</p>
 def mount(app: FastAPI, language: str, static: Path) -> None:
     """Serve the built page at `/`; its hashed assets may be kept by the browser for ever."""
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     def index() -> Response:
         built = static / "index.html"
         if not built.is_file():

@@ -29,7 +29,7 @@ export function maybe(key: string, otherwise: string): string {
 
 /** A probability in per cent, never rounded to certainty. */
 export function percent(value: number): string {
-  const edge = value > 0.999 && value < 1 ? ">" : value < 0.001 && value > 0 ? "<" : "";
+  const edge = value > 0.999 ? ">" : value < 0.001 ? "<" : "";
   const kept = edge === ">" ? 0.999 : edge === "<" ? 0.001 : value;
   const number = number1.format(kept * 100);
   return `${edge}${number}${current === "zh" ? "%" : "\u202f%"}`;

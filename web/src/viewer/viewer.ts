@@ -169,7 +169,10 @@ export class Viewer {
     const pixels = (length / mm) * this.view.zoom;
     const [x, y] = [width - 14, height / 2 - pixels / 2];
     const { context } = this;
-    context.fillStyle = context.strokeStyle = "rgba(214, 224, 232, 0.75)";
+    context.save();
+    context.shadowColor = "#000";
+    context.shadowBlur = 4;
+    context.fillStyle = context.strokeStyle = "#d6e0e8";
     context.lineWidth = 1;
     context.beginPath();
     for (const [dx, dy] of [[-6, 0], [0, 0], [0, pixels], [-6, pixels]] as const) {
@@ -179,6 +182,7 @@ export class Viewer {
     context.font = "11px system-ui, sans-serif";
     context.textAlign = "right";
     context.fillText(length >= 10 ? `${length / 10} cm` : `${length} mm`, x - 8, y + pixels / 2 + 4);
+    context.restore();
   }
 
   /** Where the picture lies on the canvas, in CSS pixels. */
