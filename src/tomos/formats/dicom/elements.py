@@ -21,6 +21,8 @@ DELIMITER_GROUP = 0xFFFE
 STOPS = frozenset({ITEM, ITEM_END, SEQUENCE_END, PIXEL_DATA} | SEQUENCES)
 EXPLICIT_STOPS = frozenset({ITEM, ITEM_END, SEQUENCE_END, PIXEL_DATA})
 STRETCH = 2**20  # bytes scanned between two looks at the clock
+LITTLE = tuple(struct.Struct("<" + kind).unpack_from for kind in ("HH", "H", "I"))
+BIG = tuple(struct.Struct(">" + kind).unpack_from for kind in ("HH", "H", "I"))
 WORDS = struct.Struct("<III").unpack_from
 EXPLICIT = struct.Struct("<I2sHI").unpack_from
 
@@ -52,10 +54,7 @@ class Scanner:
         self.at = 0
         self.fragments: list[tuple[int, int]] = []
         self.warnings: list[str] = []
-        order = ">" if big else "<"
-        self._tag = struct.Struct(order + "HH").unpack_from
-        self._short = struct.Struct(order + "H").unpack_from
-        self._long = struct.Struct(order + "I").unpack_from
+        self._tag, self._short, self._long = BIG if big else LITTLE
         self._stack: list[_Level] = []
         self._count = 0
         self._clock = 0.0

@@ -43,12 +43,14 @@ def load(path: str | Path, limits: Limits, known: bool = True) -> Scanned:
 
     known  whether the file was already recognised as DICOM; if not, FormatError when it is none
     """
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  thousands of slices: no Path
-        size = os.fstat(file.fileno()).st_size
+    # Thousands of slices: the system's own calls, not a file object.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        size = os.fstat(handle).st_size
         limits.check_file(size, str(path))
         data, want = b"", HEAD
         while True:
-            data += file.read(want - len(data)) or b""
+            data += os.read(handle, want - len(data))
             if not known and not sniff(data):
                 raise FormatError(f"{path}: no DICOM file")
             try:
@@ -58,6 +60,8 @@ def load(path: str | Path, limits: Limits, known: bool = True) -> Scanned:
                     raise FormatError(f"{path}: became shorter while it was read") from None
                 # Most headers fit at once; others are scanned again with four times as much.
                 want = min(size, 4 * want)
+    finally:
+        os.close(handle)
 
 
 def whole(path: Path, scanned: Scanned, limits: Limits) -> Scanned:

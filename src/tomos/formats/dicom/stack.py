@@ -14,6 +14,7 @@ from pathlib import Path
 from tomos.formats import dicom
 from tomos.formats._limits import Limits
 from tomos.formats._series import Series
+from tomos.formats.dicom.dataset import Dataset
 from tomos.formats.dicom.geometry import Plane, plane_of, stack
 from tomos.formats.dicom.layout import Layout, layout_of
 from tomos.formats.dicom.reader import Content, build, load, read_file
@@ -27,21 +28,19 @@ REMEMBERED = 16
 FOREIGN = (".png", ".jpg", ".jpeg", ".csv", ".json", ".txt", ".md", ".py", ".html", ".gz", ".zip")
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """One file of a folder that holds an image, and which series it belongs to."""
+@dataclass(slots=True)
+class _Group:
+    """The files of one series in a folder, and what the first of them says of it."""
 
-    path: str
-    uid: str
+    files: list[str]
     modality: str
     description: str
     patient: str
     study: str
-    placed: bool
-    frames: int
+    volume: bool = True
 
 
-_index: OrderedDict[tuple, dict[str, list[_Found]]] = OrderedDict()
+_index: OrderedDict[tuple, dict[str, _Group]] = OrderedDict()
 
 
 def forget() -> None:
@@ -51,20 +50,19 @@ def forget() -> None:
 
 def list_series(folder: Path, limits: Limits) -> list[Series]:
     """The series below `folder`. Files without pixels, and files of other formats, are passed."""
-    return [_series(folder, uid, files) for uid, files in _scan_folder(folder, limits).items()]
+    return [_series(folder, uid, group) for uid, group in _scan_folder(folder, limits).items()]
 
 
-def _series(folder: Path, uid: str, files: list[_Found]) -> Series:
-    first = files[0]
+def _series(folder: Path, uid: str, group: _Group) -> Series:
     return Series(
         uid=uid,
         folder=folder,
-        files=tuple(Path(found.path) for found in files),
-        modality=first.modality,
-        description=first.description,
-        patient=first.patient,
-        study=first.study,
-        volume=len(files) > 1 and all(f.placed and f.frames == 1 for f in files),
+        files=tuple(Path(path) for path in group.files),
+        modality=group.modality,
+        description=group.description,
+        patient=group.patient,
+        study=group.study,
+        volume=len(group.files) > 1 and group.volume,
     )
 
 
@@ -91,7 +89,7 @@ def read_series(folder: Path, uid: str, limits: Limits) -> Image:
     if not groups:
         raise FormatError(f"{folder}: a folder without DICOM images; name a file instead")
     if not uid and len(groups) > 1:
-        listed = [_series(folder, name, files) for name, files in groups.items()]
+        listed = [_series(folder, name, group) for name, group in groups.items()]
         names = ", ".join(f"{series.address} ({series.description})" for series in listed[:4])
         raise FormatError(f"{folder}: {len(listed)} series are in it; choose one: {names}")
     chosen = uid or next(iter(groups))
@@ -179,7 +177,7 @@ def _planes(scanned: list[Scanned], names: list[str], series: Series) -> list[Pl
 
 def _scan_folder(
     folder: Path, limits: Limits, wanted: str | None = None, keep: dict | None = None
-) -> dict[str, list[_Found]]:
+) -> dict[str, _Group]:
     """The files with pixels by series, remembered as long as no file in the folder changes.
 
     Headers of the series `wanted` ("" = the first) are put into `keep` when they are scanned now.
@@ -188,14 +186,13 @@ def _scan_folder(
     if key in _index:
         _index.move_to_end(key)
         return _index[key]
-    groups: dict[str, list[_Found]] = {}
+    groups: dict[str, _Group] = {}
     for path, _, _ in key[1]:
-        found = _look(path, limits)
-        if found is None:
+        scanned = _look(path, limits)
+        if scanned is None:
             continue
-        facts, scanned = found
-        groups.setdefault(facts.uid, []).append(facts)
-        if keep is not None and facts.uid == (wanted or next(iter(groups))):
+        uid = _sort_in(groups, path, scanned.dataset)
+        if keep is not None and uid == (wanted or next(iter(groups))):
             keep[path] = scanned
     _index[key] = groups
     while len(_index) > REMEMBERED:
@@ -221,23 +218,30 @@ def _files(folder: Path) -> list[tuple[str, int, int]]:
     return sorted(found)
 
 
-def _look(path: str, limits: Limits) -> tuple[_Found, Scanned] | None:
-    """The header facts of one file; None when it is no DICOM file with pixels."""
+def _look(path: str, limits: Limits) -> Scanned | None:
+    """The header of one file; None when it is no DICOM file with pixels."""
     try:
         scanned = load(path, limits, known=False)
     except (FormatError, OSError):
         return None
-    dataset = scanned.dataset
-    if not any(key in dataset.elements for key in PIXEL_KEYS):
-        return None
-    facts = _Found(
-        path,
-        dataset.text("SeriesInstanceUID"),
-        dataset.text("Modality"),
-        dataset.person_text("SeriesDescription"),
-        dataset.person_text("PatientID"),
-        dataset.text("StudyInstanceUID"),
-        "ImagePositionPatient" in dataset or "PerFrameFunctionalGroupsSequence" in dataset,
-        dataset.integer("NumberOfFrames", 1),
-    )
-    return facts, scanned
+    elements = scanned.dataset.elements
+    return scanned if any(key in elements for key in PIXEL_KEYS) else None
+
+
+def _sort_in(groups: dict[str, _Group], path: str, dataset: Dataset) -> str:
+    """Add a file to its series; -> the series' UID."""
+    uid = dataset.text("SeriesInstanceUID")
+    group = groups.get(uid)
+    if group is None:
+        text = dataset.person_text
+        group = groups[uid] = _Group(
+            [],
+            dataset.text("Modality"),
+            text("SeriesDescription"),
+            text("PatientID"),
+            dataset.text("StudyInstanceUID"),
+        )
+    group.files.append(path)
+    if "ImagePositionPatient" not in dataset or dataset.integer("NumberOfFrames", 1) != 1:
+        group.volume = False
+    return uid
