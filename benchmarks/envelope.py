@@ -5,8 +5,8 @@
 MODEL     a model.tomos
 --own     images of the kind the model was made for: anything `tomos predict` takes, such as
           x.npz#test; at most 2 % of them should be referred
-Foreign   CT slices, MR slices, blood cells, eye grounds, noise. Each is given twice: as the file is,
-          and disguised: without header, in grey (or the model's own number of channels), scaled to
+Foreign   CT slices, MR slices, blood cells, eye grounds, noise. Each is given twice: as the file
+          is, and disguised: no header, grey (or the model's own number of channels), scaled to
           8 bit and to the size the model takes, so that only the looks can tell. At least 95 % of
           each should be referred.
 
