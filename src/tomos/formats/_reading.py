@@ -85,7 +85,7 @@ def series(folder: str | os.PathLike[str], limits: Limits = LIMITS) -> list[Seri
 def is_image(path: str | os.PathLike[str]) -> bool:
     """Whether the first bytes are those of a format that is read here (not whether it is whole)."""
     try:
-        head = _head(Path(path))
+        head, _ = _head(Path(path))
     except OSError:
         return False
     return bool(head) and any(format.sniff(head) for format in _formats())
@@ -114,10 +114,10 @@ def format_name(path: Path, limits: Limits = LIMITS) -> str:
 
 def _format_of(path: Path, limits: Limits) -> ModuleType:
     try:
-        head = _head(path)
+        head, size = _head(path)
     except FileNotFoundError:
         raise FormatError(f"{path}: there is no such file") from None
-    limits.check_file(path.stat().st_size, str(path))
+    limits.check_file(size, str(path))
     for format in _formats():
         if format.sniff(head):
             return format
@@ -132,9 +132,10 @@ def _format_of(path: Path, limits: Limits) -> ModuleType:
     )
 
 
-def _head(path: Path) -> bytes:
+def _head(path: Path) -> tuple[bytes, int]:
+    """The first bytes, and how many there are in all."""
     with path.open("rb", buffering=0) as file:
-        return file.read(HEAD) or b""
+        return file.read(HEAD) or b"", os.fstat(file.fileno()).st_size
 
 
 @cache

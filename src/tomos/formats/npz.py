@@ -22,6 +22,7 @@ from tomos.types import FormatError, Image, LimitError, Origin
 
 SUFFIXES = (".npz", ".npy")
 OPEN_FILES = 8
+HELD_BYTES = 2**31
 NPY = b"\x93NUMPY"
 _ERRORS = (ValueError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError,
            NotImplementedError, RuntimeError, IndexError, OSError, SyntaxError)  # fmt: skip
@@ -120,8 +121,7 @@ def _row(array: np.ndarray, index: str, where: str) -> np.ndarray:
 def _channels_first(row: np.ndarray, where: str) -> np.ndarray:
     if row.dtype.kind not in "uifb":
         raise FormatError(f"{where}: expected numbers, got {row.dtype}")
-    if row.dtype.kind == "b":
-        row = row.astype(np.uint8)
+    row = row.astype(np.uint8) if row.dtype.kind == "b" else np.asarray(row)
     if row.size == 0:
         raise FormatError(f"{where}: expected at least one pixel, got shape {row.shape}")
     if row.ndim == 2 or (row.ndim == 3 and row.shape[-1] not in (3, 4)):
@@ -144,7 +144,20 @@ def _array(path: Path, name: str, limits: Limits) -> np.ndarray:
             if name not in box.names:
                 raise FormatError(f"{path}: no array {name!r}; there are: {', '.join(box.names)}")
             box.arrays[name] = _load(path, box.names[name], f"{path}#{name}", limits)
+            _trim()
         return box.arrays[name]
+
+
+def _trim() -> None:
+    """Let go of the containers used longest ago while more than HELD_BYTES are unpacked."""
+    with _open_lock:
+        held = [
+            sum(a.nbytes for a in list(box.arrays.values()) if not isinstance(a, np.memmap))
+            for box in _open.values()
+        ]
+        while len(_open) > 1 and sum(held) > HELD_BYTES:
+            _open.popitem(last=False)
+            held.pop(0)
 
 
 def _container(path: Path, limits: Limits) -> _Container:

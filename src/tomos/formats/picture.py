@@ -9,6 +9,7 @@ whose pages are alike is a stack.
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +83,16 @@ def members(path: Path, limits: Limits) -> list[str]:
 
 
 def _open(path: Path) -> Any:
+    return _pillow().open(path, formats=KINDS)
+
+
+@cache
+def _pillow() -> Any:
+    """Pillow's Image module. What it warns of is checked, and refused or said, here."""
     import PIL.Image
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return PIL.Image.open(path, formats=KINDS)
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    return PIL.Image
 
 
 def _read(picture: Any, path: Path, member: str, limits: Limits) -> Image:
@@ -156,10 +162,9 @@ def _stack(picture: Any, path: Path, limits: Limits, notes: list[str]) -> np.nda
 def _page(picture: Any, path: Path, limits: Limits, notes: list[str]) -> np.ndarray:
     """The page at which `picture` stands -> (C, Y, X)."""
     width, height = picture.size
-    channels = len(picture.getbands())
-    limits.check_shape((channels, height, width), 4, str(path))
-    size = path.stat().st_size
-    if width * height > BOMB_PIXELS and width * height > BOMB_RATIO * size:
+    limits.check_shape((4, height, width), 1, str(path))
+    if width * height > BOMB_PIXELS and width * height > BOMB_RATIO * path.stat().st_size:
+        size = path.stat().st_size
         raise LimitError(
             f"{path}: {width} x {height} pixels in a file of {size} bytes is more than any "
             "compression gives; the file is damaged or hostile"

@@ -23,7 +23,8 @@ from tomos.formats.dicom.slices import Slice, fill
 from tomos.formats.dicom.tags import PIXEL_KEYS
 from tomos.types import FormatError, GeometryError, Image, LimitError
 
-MOST_FILES = 200_000
+MOST_FILES = 2_000_000
+REMEMBERED_FILES = 20_000
 REMEMBERED = 16
 FOREIGN = (".png", ".jpg", ".jpeg", ".csv", ".json", ".txt", ".md", ".py", ".html", ".gz", ".zip")
 
@@ -74,7 +75,10 @@ def folder_members(folder: Path, limits: Limits) -> list[str]:
             addresses.append(series.address)
             continue
         for path in series.files:
-            addresses += dicom.members(path, limits)
+            try:
+                addresses += dicom.members(path, limits)
+            except FormatError:
+                addresses.append(str(path))  # it stays listed: reading it says what is wrong
     return addresses
 
 
@@ -194,7 +198,8 @@ def _scan_folder(
         uid = _sort_in(groups, path, scanned.dataset)
         if keep is not None and uid == (wanted or next(iter(groups))):
             keep[path] = scanned
-    _index[key] = groups
+    if len(key[1]) <= REMEMBERED_FILES:
+        _index[key] = groups
     while len(_index) > REMEMBERED:
         _index.popitem(last=False)
     return groups
