@@ -67,6 +67,7 @@ def test_best_weights_are_a_plain_weight_file(plan, squares, run):
     [
         *({"optimiser": name} for name in optimisers.OPTIMISERS),
         {"ema": 0.9, "schedule": "plateau", "channels_last": True, "accumulate": 2, "clip": 1.0},
+        {"precision": "bf16", "balance": "weights"},
         {"balance": "sampler", "label_smoothing": 0.1, "mixup": 0.2, "schedule": "one_cycle"},
     ],
     ids=lambda s: "-".join(map(str, s.values())),
