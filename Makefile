@@ -34,6 +34,9 @@ $(STAMP): pyproject.toml constraints.txt web/build_hook.py
 	PIP_CONSTRAINT= $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
 	@touch $(STAMP)
 
+web: env
+	$(BIN)/python web/build_hook.py
+
 docs: env
 	$(BIN)/python docs/generate.py
 

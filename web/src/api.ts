@@ -35,6 +35,7 @@ export interface Model {
   envelope: Record<string, unknown>;
   map_method: string;
   card: string;
+  card_zh: string;
   licence: string;
   dataset: Record<string, unknown>;
   example: boolean;

@@ -68,6 +68,8 @@ def _command(name: str, words: list[str]) -> int:
     # Threads that wait for the next piece of work must not spin: on a shared machine they take the
     # processor from those that have one. It has to be said before any library starts its threads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # numpy's small products run inside our own reading threads, one core each.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     module = importlib.import_module(f"tomos.cli.{name.replace('import', 'import_')}")
     parser = argparse.ArgumentParser(prog=f"tomos {name}", description=module.HELP)
     module.arguments(parser)

@@ -82,7 +82,8 @@ def learnable(
     kept = [case for case in dataset.cases if case.name not in gone]
     if dropped:
         notes.append(
-            f"{len(dropped)} cases are not learned from: their copies stand in val or test."
+            f"{len(dropped)} case{'s are' if len(dropped) > 1 else ' is'} not learned from: "
+            "the same picture stands in val or test."
         )
     notes += _notes(dataset, kept)
     left = replace(dataset, cases=tuple(kept))

@@ -129,6 +129,7 @@ class Manifest(Settings):
     features: bool = False
     metrics: dict[str, Any] = Field(default_factory=dict)
     card: str = ""
+    card_zh: str = ""
     licence: str = ""
     dataset: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tomos.plan.fingerprint import LADDER, Fingerprint
+from tomos.plan.fingerprint import Fingerprint
 from tomos.plan.probe import Speed
 from tomos.types import PlanError
 
+# Sides of square inputs worth trying, in pixels.
+LADDER = (28, 32, 48, 64, 96, 128, 160, 224, 320)
 # Below this, a flipped picture is hardly told from an upright one (plan/symmetry.py).
 HARMLESS = 0.75
 # Pictures shown to one network before more of them bring less than another network does.

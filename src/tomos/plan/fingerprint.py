@@ -21,7 +21,6 @@ from tomos.transforms.prepare.resize import Step as Resize
 from tomos.types import Case, DatasetError, FormatError, Image, Progress, Silent
 
 SIDE = 64
-LADDER = (28, 32, 48, 64, 96, 128, 160, 224, 320)
 
 
 class Fingerprint(Settings):
@@ -30,7 +29,6 @@ class Fingerprint(Settings):
     sides        (2, 3) smallest, median, largest length along Y and X, pixels
     aspect       largest ratio of X/Y over smallest
     colour       share of pictures with real colour (channels that differ)
-    detail       side in pixels -> share of the fine structure that is still there at that side
     told_apart   flip or turn -> how well a flipped picture is told from an upright one, 0.5..1;
                  near 0.5: the picture has no such orientation and flipping it is harmless
     spread       how much pictures differ in mean level, relative to the spread inside one
@@ -52,7 +50,6 @@ class Fingerprint(Settings):
     level_mean: float
     level_std: float
     spread: float
-    detail: dict[str, float]
     told_apart: dict[str, float]
 
 
@@ -95,10 +92,6 @@ def fingerprint(
         level_mean=round(float(levels[:, 0].mean()), 4),
         level_std=round(float(levels[:, 1].mean()), 4),
         spread=round(float(levels[:, 0].std() / max(levels[:, 1].mean(), 1e-6)), 4),
-        detail={
-            str(side): round(float(np.median([look["detail"][side] for look in looks])), 4)
-            for side in LADDER
-        },
         told_apart={name: round(told_apart(small, name), 3) for name in ORIENTATIONS},
     )
 
@@ -145,7 +138,6 @@ def _look(image: Image) -> dict[str, Any]:
         "colour": _is_coloured(pixels),
         "level": (float(grey.mean()), float(grey.std())),
         "small": small,
-        "detail": {side: _kept(scaled, side) for side in LADDER},
     }
 
 
@@ -157,19 +149,5 @@ def _is_coloured(pixels: np.ndarray) -> bool:
     return bool(np.abs(colour - colour.mean(axis=0)).mean() / scale > 0.01)
 
 
-def _kept(scaled: np.ndarray, side: int) -> float:
-    """The share of the gradient's energy that survives a reduction to `side` and back."""
-    if max(scaled.shape) <= side:
-        return 1.0
-    there = _resized(scaled, (min(side, scaled.shape[0]), min(side, scaled.shape[1])))
-    back = _resized(there, scaled.shape)
-    return float(np.clip(_energy(back) / max(_energy(scaled), 1e-9), 0, 1))
-
-
 def _resized(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     return Resize(size=size)(Image(picture[None])).pixels[0]
-
-
-def _energy(picture: np.ndarray) -> float:
-    dy, dx = np.diff(picture, axis=0), np.diff(picture, axis=1)
-    return float((dy**2).mean() + (dx**2).mean())

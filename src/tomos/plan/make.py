@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tomos.config import parse
 from tomos.datasets import Dataset
+from tomos.datasets.dataset import checksum
 from tomos.plan import classify, recipe
 from tomos.plan.fingerprint import Fingerprint, fingerprint
 from tomos.plan.probe import Speed, machine, speed
@@ -40,7 +41,7 @@ def make(
         "channels": classify.channels(fp),
         "dataset": {
             "name": info.name,
-            "checksum": train.checksum,
+            "checksum": learned(train, val),
             "n_train": fp.n_cases,
             "n_val": fp.n_val,
             "n_patients": fp.n_patients,
@@ -52,6 +53,11 @@ def make(
     else:
         chosen = recipe.fill(recipe_name, fp, minutes, seed, device, len(train.classes))
     return parse(Plan, {**part, **chosen, "recipe": recipe_name}, "plan")
+
+
+def learned(train: Dataset, val: Dataset) -> str:
+    """The checksum of the cases that a plan is made for."""
+    return checksum([*train.cases, *val.cases])
 
 
 def _learnable(fp: Fingerprint, train: Dataset, target: str) -> None:

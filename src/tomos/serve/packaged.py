@@ -68,6 +68,7 @@ class PackagedReader:
             "envelope": envelope_summary(manifest.envelope),
             "map_method": manifest.map_method,
             "card": self._package.text("card.md") or manifest.card,
+            "card_zh": manifest.card_zh,
             "licence": manifest.licence,
             "dataset": dict(manifest.dataset),
             "versions": dict(manifest.versions),

@@ -18,7 +18,7 @@ from tomos.evaluate import Table
 from tomos.inference import Predictor
 from tomos.measures.operating import OperatingPoint
 from tomos.tasks import classify
-from tomos.types import DatasetError, Prediction, Progress, Silent
+from tomos.types import DatasetError, Prediction, Progress, Silent, StorageError
 
 SHOWN = ("auroc", "average_precision", "accuracy", "sensitivity", "specificity", "brier", "ece")
 
@@ -29,6 +29,7 @@ class Judged:
 
     referred  cases the model would not decide, with its reason; they are counted all the same
     failed    cases that could not be read, with the reason
+    looks     how many models have been judged on these cases so far, this one included
     """
 
     predictor: Predictor
@@ -39,6 +40,7 @@ class Judged:
     predictions: Mapping[str, Prediction] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    looks: int = 0
 
     @property
     def referred(self) -> dict[str, str]:
@@ -63,6 +65,8 @@ class Judged:
             lines.append(f"  {len(self.referred)} would be referred to a reader")
         if self.failed:
             lines.append(f"  {len(self.failed)} could not be read")
+        if self.looks > 1:
+            lines.append(f"  {self.looks} models have been judged on these cases so far")
         return [*lines, *(f"  {path}" for path in self.files)]
 
 
@@ -125,7 +129,18 @@ def judge(
     scored = figures.score(
         table, _for_scoring(points, table), prevalence=prevalence, subgroups=list(by) or None
     )
-    return Judged(predictor, dataset, table, scored, points, whole, failed)
+    looks = _look(predictor, dataset, split)
+    return Judged(predictor, dataset, table, scored, points, whole, failed, looks=looks)
+
+
+def _look(predictor: Predictor, dataset: Dataset, split: str) -> int:
+    """Count this look at the part; a data set in a read-only place is not counted."""
+    # By its graphs: the file itself changes when the figures are written into it.
+    mark = ",".join(part.sha256[:16] for part in predictor.manifest.graphs)
+    try:
+        return datasets.look(dataset, mark, split)
+    except StorageError:
+        return 0
 
 
 def _labelled(predictor: Predictor, dataset: Dataset, split: str) -> Dataset:

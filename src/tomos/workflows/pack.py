@@ -73,10 +73,25 @@ def pack(
     manifest, points = _with_decision(manifest, bare, plan, val)
     manifest, arrays = _with_envelope(manifest, bare, dataset, train, val)
     made = example.make(bare.chain, bare.networks, plan.channels, (plan.size[0], plan.size[1]))
-    manifest = manifest.model_copy(update={"example": made, "card": card(manifest, plan).en})
+    text = card(manifest, plan)
+    manifest = manifest.model_copy(update={"example": made, "card": text.en, "card_zh": text.zh})
     extras = {f"envelope/{name}.npy": array for name, array in arrays.items()}
     package.write(path, manifest, graphs, extras)
     return Packed(path, points)
+
+
+def add_figures(path: Path, metrics: Mapping[str, Any]) -> None:
+    """Put the test's figures into the model file, which carries them wherever it goes."""
+    whole = package.read(path)
+    kept = ("overall", "n_cases", "n_patients", "dataset", "split")
+    manifest = whole.manifest.model_copy(
+        update={"metrics": {name: metrics[name] for name in kept if name in metrics}}
+    )
+    graphs = [whole.graph(index) for index in range(len(manifest.graphs))]
+    extras: dict[str, Any] = {
+        name: content for name, content in whole.members.items() if not name.startswith("graphs/")
+    }
+    package.write(path, manifest, graphs, extras)
 
 
 def _export(nets, plan: Plan, val: Store, progress: Progress) -> tuple[list[bytes], tuple]:

@@ -259,4 +259,16 @@ def _notices(judged: Judged) -> list[Notice]:
                 serious=False,
             )
         )
+    if judged.looks > 1 and judged.table.split == "test":
+        found.append(
+            Notice(
+                Words(
+                    f"{judged.looks} models have been judged on these cases so far. Choosing "
+                    "between models by them makes the chosen one look better than it is.",
+                    f"迄今已有 {judged.looks} 个模型在这些病例上评估过。若据此挑选模型，"
+                    "被选中的模型会显得比实际更好。",
+                ),
+                serious=False,
+            )
+        )
     return found

@@ -15,7 +15,7 @@ from tomos.transforms.prepare import Chain
 from tomos.types import PlanError, Progress, Silent
 from tomos.workflows.evaluate import Judged, judge
 from tomos.workflows.learning import LearningData
-from tomos.workflows.pack import pack
+from tomos.workflows.pack import add_figures, pack
 from tomos.workflows.plan import HEADER, chosen_device, make_plan, needs_torch
 from tomos.workflows.report import Background, report
 
@@ -98,6 +98,7 @@ def train(
         notices=_notices(can.notes),
     )
     judged = report(judged, run, background, progress)
+    add_figures(packed.path, judged.metrics)
     return Done(run, plan, judged, trained.notes)
 
 

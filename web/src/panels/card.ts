@@ -16,6 +16,7 @@ export function openCard(): void {
 function card(model: Model): HTMLElement {
   const eyebrow = h("p.eyebrow", {}, t("card.title"));
   const close = closer($<HTMLDialogElement>("card"));
+  const text = (language() === "zh" && model.card_zh) || model.card;
   return h(
     "article.card",
     {},
@@ -24,7 +25,7 @@ function card(model: Model): HTMLElement {
     point(model),
     h("section", {}, h("h2", {}, t("card.classes")), classes(model)),
     h("section", {}, h("h2", {}, t("card.envelope")), about(model)),
-    model.card && h("section.prose", {}, h("h2", {}, t("card.text")), ...prose(model.card)),
+    text && h("section.prose", {}, h("h2", {}, t("card.text")), ...prose(text)),
     h("p.disclaimer", {}, t("disclaimer")),
   );
 }

@@ -1,0 +1,134 @@
+"""Fingerprints written by hand, and what the rules make of them."""
+
+import pytest
+
+from tomos.plan import classify, recipe
+from tomos.plan.fingerprint import Fingerprint
+from tomos.plan.probe import Speed
+from tomos.types import PlanError
+
+pytestmark = pytest.mark.fast
+
+
+def fingerprint(**changes) -> Fingerprint:
+    """500 grey 8-bit pictures of 28 x 28 with a clear way up."""
+    values = {
+        "n_cases": 500,
+        "n_patients": 500,
+        "patients_known": False,
+        "n_val": 60,
+        "n_looked_at": 400,
+        "counts": {"a": 250, "b": 250},
+        "sides": ((28, 28, 28), (28, 28, 28)),
+        "aspect": 1.0,
+        "colour": 0.0,
+        "volumes": 0.0,
+        "units": {"1": 400},
+        "modalities": {"not stated": 400},
+        "types": {"uint8": 400},
+        "level_mean": 100.0,
+        "level_std": 50.0,
+        "spread": 0.5,
+        "told_apart": {"flip_x": 0.98, "flip_y": 1.0, "transpose": 1.0},
+    }
+    return Fingerprint(**{**values, **changes})
+
+
+def clock(seconds: float):
+    """A machine on which every network takes that long for a picture."""
+    return lambda candidate, batch: Speed(seconds, 500.0, "fp32", False, 2)
+
+
+def names(steps) -> list[str]:
+    return [step["step"] for step in steps]
+
+
+def test_films_with_a_side_are_not_flipped():
+    steps, reason = classify.augment(fingerprint())
+    assert "flip" not in names(steps)
+    assert "no flips" in reason
+
+
+def test_smears_without_a_side_are_flipped_and_turned_freely():
+    free = {"flip_x": 0.55, "flip_y": 0.56, "transpose": 0.54}
+    steps, _ = classify.augment(fingerprint(told_apart=free))
+    assert {"step": "flip", "x": 0.5, "y": 0.5} in steps
+    assert {"step": "rotate", "degrees": 180.0} in steps
+
+
+def test_colour_is_kept_and_varied_only_where_there_is_some():
+    grey, _ = classify.prepare(fingerprint(), (28, 28))
+    assert grey[0] == {"step": "channels", "to": 1}
+    coloured = fingerprint(colour=1.0)
+    assert classify.prepare(coloured, (28, 28))[0][0] == {"step": "channels", "to": 3}
+    assert "colour" in names(classify.augment(coloured)[0])
+
+
+def test_ct_values_get_one_window_for_all():
+    steps, reason = classify.prepare(fingerprint(units={"HU": 400}), (64, 64))
+    assert {"step": "window", "source": "fixed", "centre": 0.0, "width": 2400.0} in steps
+    assert {"step": "normalise", "kind": "zscore"} not in steps
+    assert "HU" in reason
+
+
+def test_very_different_shapes_are_padded_not_stretched():
+    assert classify.prepare(fingerprint(aspect=3.0), (64, 64))[0][1]["mode"] == "pad"
+    assert classify.prepare(fingerprint(aspect=1.1), (64, 64))[0][1]["mode"] == "stretch"
+
+
+def test_volumes_are_refused_with_the_way_out():
+    with pytest.raises(PlanError, match="single slices"):
+        classify.prepare(fingerprint(volumes=1.0), (64, 64))
+
+
+def test_small_pictures_keep_their_own_size():
+    assert {c.side for c in classify.candidates(fingerprint())} == {28}
+
+
+def test_a_slow_machine_gets_smaller_pictures_than_a_quick_one():
+    large = fingerprint(sides=((512, 512, 512), (512, 512, 512)))
+    by_size = {}
+    for speed in (1e-8, 1e-6):
+
+        def timed(candidate, batch, speed=speed):
+            return Speed(speed * candidate.side**2, 500.0, "fp32", False, 2)
+
+        by_size[speed] = classify.choose(large, 2.0, timed, 32).candidate.side
+    assert by_size[1e-8] > by_size[1e-6]
+
+
+def test_time_that_is_left_goes_into_more_networks():
+    want = classify.wanted(500)
+    seconds_for_three = 3.2 * want * 1e-3
+    choice = classify.choose(
+        fingerprint(), seconds_for_three / classify.SHARE / 60, clock(1e-3), 32
+    )
+    assert choice.members == 3
+
+
+def test_the_plan_stays_within_its_minutes():
+    for minutes in (0.5, 2, 10, 60):
+        choice = classify.choose(fingerprint(), minutes, clock(1e-3), 32)
+        seconds = choice.epochs * choice.members * 500 * 1e-3
+        assert seconds <= minutes * 60
+
+
+def test_rare_classes_are_drawn_as_often_as_common_ones():
+    skewed = fingerprint(counts={"a": 450, "b": 50})
+    choice = classify.choose(skewed, 5, clock(1e-3), 32)
+    values, reason = classify.train(skewed, choice, 32, seed=0)
+    assert values["balance"] == "sampler"
+    assert "9 times" in reason
+
+
+def test_every_recipe_fills_a_whole_plan(monkeypatch):
+    monkeypatch.setattr(recipe, "speed", lambda *given: Speed(1e-3, 500.0, "fp32", True, 2))
+    for name in recipe.recipes():
+        part = recipe.fill(name, fingerprint(), 5.0, 0, "cpu", 2)
+        assert part["train"]["epochs"] >= 1
+        assert part["reasons"]["recipe"]
+
+
+def test_an_unknown_recipe_is_answered_with_the_nearest():
+    with pytest.raises(PlanError, match="did you mean 'liver_cnn'"):
+        recipe.fill("livercnn", fingerprint(), 5.0, 0, "cpu", 2)

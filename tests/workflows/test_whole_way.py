@@ -1,0 +1,171 @@
+"""From a folder of drawn films to a model, its report and an answer, by the workflows."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs tomos[train]")
+
+from tomos import datasets, formats, package  # noqa: E402
+from tomos.datasets import phantom  # noqa: E402
+from tomos.inference import Predictor  # noqa: E402
+from tomos.types import DatasetError, LeakError, PlanError  # noqa: E402
+from tomos.workflows.evaluate import compare, evaluate  # noqa: E402
+from tomos.workflows.run import run  # noqa: E402
+from tomos.workflows.train import train  # noqa: E402
+
+SMALL = ["budget.minutes=10", "train.epochs=2", "train.members=2", "model.options.width=8"]
+
+
+def films(folder: Path, patients: int = 36, side: int = 64) -> Path:
+    """A CSV and PNG films of patients with and without big nodules, two films each."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    rows = [("image", "label", "patient", "sex")]
+    for number in range(patients):
+        body = phantom.person(rng)
+        for index in range(2):
+            pixels, _ = phantom.film(body, rng, 3 * (number % 2), side)
+            name = f"p{number:02d}_{index}.png"
+            (folder / name).write_bytes(formats.png_bytes(pixels))
+            rows.append((name, ("normal", "nodule")[number % 2], f"p{number:02d}", body.sex))
+    with (folder / "films.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return folder / "films.csv"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    source = films(folder / "films")
+    return run(source, folder / "out", minutes=0.05, overrides=SMALL, device="cpu")
+
+
+def test_a_run_leaves_what_the_design_says(whole):
+    here = whole.done.folder
+    for name in ("plan.toml", "log.jsonl", "model.tomos", "metrics.json", "report.html"):
+        assert (here / name).is_file(), name
+    assert list(here.glob("checkpoints/*best*.safetensors"))
+    assert list((here / "events").iterdir())
+    assert (whole.folder / "check.html").is_file()
+
+
+def test_metrics_have_the_names_and_intervals_of_the_design(whole):
+    figures = json.loads((whole.done.folder / "metrics.json").read_text())
+    assert figures["schema"] == 1
+    assert figures["split"] == "test"
+    assert figures["n_patients"] < figures["n_cases"]
+    for name in ("auroc", "accuracy", "sensitivity", "specificity", "brier", "ece"):
+        entry = figures["overall"][name]
+        assert entry["low"] <= entry["value"] <= entry["high"], name
+
+
+def test_no_patient_stands_on_two_sides(whole):
+    cases = datasets.open(whole.folder / "dataset").cases
+    sides = {}
+    for case in cases:
+        sides.setdefault(case.patient, set()).add(case.split)
+    assert all(len(found) == 1 for found in sides.values())
+
+
+def test_the_model_file_carries_decision_proof_and_figures(whole):
+    manifest = package.read(whole.model).manifest
+    assert len(manifest.graphs) == 2
+    assert manifest.map_method == "cam"
+    assert manifest.operating_point.split == "val"
+    assert set(manifest.operating_point.thresholds) == {"nodule"}
+    assert manifest.example is not None
+    assert manifest.metrics["overall"]["auroc"]["value"] is not None
+    assert "研究" in manifest.card_zh or "科研" in manifest.card_zh
+    assert "p00" not in manifest.model_dump_json()
+
+
+def test_the_file_answers_as_the_trained_networks_do(whole):
+    """Probabilities of the file against torch's own, over graphs, views and temperature."""
+    from tomos.config import load
+    from tomos.models import build
+    from tomos.plan import Plan
+    from tomos.transforms.prepare import Chain
+    from tomos.transforms.views import view
+
+    predictor = Predictor(whole.model)
+    plan = load(Plan, whole.done.folder / "plan.toml")
+    case = datasets.open(whole.folder / "dataset").split("test").cases[0]
+    x = Chain(plan.prepare)(formats.read(case.image)).pixels[None]
+    logits = []
+    for path in sorted(whole.done.folder.glob("checkpoints/**/*best*.safetensors")):
+        from safetensors.torch import load_file
+
+        net = build(plan.model.name, plan.channels, len(plan.classes), **plan.model.options).eval()
+        weights = {k.split("/")[-1]: v for k, v in load_file(path).items()}
+        known = {k: v for k, v in weights.items() if k in net.state_dict()}
+        if len(known) != len(net.state_dict()):
+            pytest.fail(f"{path} does not hold the network's parameters by name")
+        net.load_state_dict(known)
+        with torch.no_grad():
+            logits += [net(torch.from_numpy(view(x, v).copy())).numpy() for v in plan.predict.views]
+    expected = np.mean(logits, axis=0)
+    assert np.abs(predictor.logits(x) - expected).max() < 1e-4
+
+
+def test_evaluating_again_gives_the_same_figures(whole, tmp_path):
+    again = evaluate(whole.model, whole.folder / "dataset", out=tmp_path)
+    first = json.loads((whole.done.folder / "metrics.json").read_text())
+    assert again.metrics["overall"] == first["overall"]
+    assert again.looks == 1, "the same model is not counted twice"
+
+
+def test_a_model_compared_with_itself_differs_by_nothing(whole, tmp_path):
+    done = compare(whole.model, whole.model, whole.folder / "dataset", out=tmp_path)
+    gap = done.result["metrics"]["auroc"]["difference"]
+    assert gap["value"] == 0
+    assert done.file.is_file()
+
+
+def test_a_finished_run_is_not_trained_again(whole):
+    before = (whole.done.folder / "log.jsonl").read_text()
+    again = run(whole.folder / "dataset", whole.folder, device="cpu")
+    assert (again.done.folder / "log.jsonl").read_text() == before
+    assert again.done.judged.metrics["overall"] == whole.done.judged.metrics["overall"]
+
+
+def test_a_leaking_split_is_refused_and_nothing_trained(whole, tmp_path):
+    source = whole.folder / "dataset"
+    leaking = tmp_path / "leaking"
+    leaking.mkdir()
+    (leaking / "dataset.toml").write_text((source / "dataset.toml").read_text())
+    rows = list(csv.DictReader((source / "cases.csv").open()))
+    moved = next(row for row in rows if row["split"] == "test")
+    moved["split"] = "train"
+    for row in rows:
+        row["image"] = str((source / row["image"]).resolve())
+    with (leaking / "cases.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(LeakError, match=moved["patient"]):
+        train(leaking, tmp_path / "run", minutes=0.05)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_plan_for_other_cases_is_refused(whole, tmp_path):
+    text = (whole.done.folder / "plan.toml").read_text()
+    checksum = datasets.open(whole.folder / "dataset").checksum
+    other = tmp_path / "plan.toml"
+    other.write_text(text.replace(checksum, "0" * 64))
+    with pytest.raises(PlanError, match="make a new plan"):
+        train(whole.folder / "dataset", tmp_path / "run", plan_file=other)
+
+
+def test_a_model_is_not_judged_on_classes_it_does_not_know(whole, tmp_path):
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    source = whole.folder / "dataset"
+    for name in ("dataset.toml", "cases.csv"):
+        text = (source / name).read_text().replace("nodule", "fracture")
+        (strange / name).write_text(text)
+    with pytest.raises(DatasetError, match=r"fracture.*nodule"):
+        evaluate(whole.model, strange)
