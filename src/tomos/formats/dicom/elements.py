@@ -53,6 +53,7 @@ class Scanner:
         self.big = big
         self.at = 0
         self.fragments: list[tuple[int, int]] = []
+        self.looked: list[tuple[int, int]] = []  # (offset, length) of what is no plain element
         self.warnings: list[str] = []
         self._tag, self._short, self._long = BIG if big else LITTLE
         self._stack: list[_Level] = []
@@ -140,6 +141,7 @@ class Scanner:
         self._have(at + 12 if at + 12 <= level.end else at + 8)
         group, element = self._tag(self.data, at)
         key = element << 16 | group
+        self.looked.append((at, 8))
         if group == DELIMITER_GROUP:
             self._delimiter(level, key)
             return
@@ -149,6 +151,7 @@ class Scanner:
         if not vr and not pixels and not nested:
             nested = key in SEQUENCES or self._begins_with_item(start, length)
         if nested and not (pixels or (length == UNDEFINED and vr not in (b"SQ", b"UN", b""))):
+            self.looked.append((at, start - at))
             self._sequence(level, dataset, key, vr, start, length)
             return
         dataset.elements[key] = at
@@ -246,6 +249,7 @@ class Scanner:
         if at + 8 > level.end:
             raise FormatError(f"{self.where}: cut short inside a sequence; copy it again")
         self._have(at + 8)
+        self.looked.append((at, 8))
         group, element = self._tag(self.data, at)
         key, length = element << 16 | group, self._long(self.data, at + 4)[0]
         if key == SEQUENCE_END:
@@ -282,6 +286,7 @@ class Scanner:
         while at + 8 <= end and not ended:
             group, element = self._tag(self.data, at)
             item, length = element << 16 | group, self._long(self.data, at + 4)[0]
+            self.looked.append((at, 8))
             at += 8
             if item == SEQUENCE_END:
                 ended = True

@@ -9,6 +9,8 @@ from tomos.types import FormatError
 def functional(dataset: Dataset, frame: int, sequence: str) -> Dataset | None:
     """The item of functional group `sequence` for `frame` (from 0): its own, shared, or the
     data set's; None where there is none."""
+    if not dataset.sequences:
+        return None
     own = dataset.items("PerFrameFunctionalGroupsSequence")
     if frame < len(own):
         item = own[frame].first(sequence)

@@ -133,10 +133,8 @@ def stack(planes: list[Plane], names: list[str], where: str) -> tuple[list[int],
     shifted sideways (tilted), missing, or unevenly spaced.
     """
     first = planes[0]
-    turned = np.abs(
-        np.array([[*plane.along_x, *plane.along_y] for plane in planes])
-        - [*first.along_x, *first.along_y]
-    )
+    directions = np.array([np.concatenate([plane.along_x, plane.along_y]) for plane in planes])
+    turned = np.abs(directions - directions[0])
     odd = [names[k] for k in np.flatnonzero(turned.max(axis=1) > TURN)]
     if odd:
         raise GeometryError(

@@ -11,6 +11,7 @@ import zlib
 from dataclasses import dataclass, field
 
 from tomos.formats._limits import Limits
+from tomos.formats.dicom.alike import recall, remember
 from tomos.formats.dicom.dataset import LONG, SHORT, Dataset
 from tomos.formats.dicom.elements import EXPLICIT, NeedMore, Scanner
 from tomos.formats.dicom.tags import (
@@ -44,7 +45,11 @@ def scan(data: bytes, size: int, where: str, limits: Limits) -> Scanned:
     Raises NeedMore when `data` is too short for it, FormatError for what contradicts itself,
     LimitError for what is too deep or too long.
     """
-    start, syntax, warnings = _meta(data, size, where)
+    known = recall(data, size, limits)
+    if known is not None:
+        return Scanned(*known, size)
+    looked: list[tuple[int, int]] = []
+    start, syntax, warnings = _meta(data, size, where, looked)
     if syntax == DEFLATED:
         if len(data) < size:
             raise NeedMore
@@ -58,17 +63,23 @@ def scan(data: bytes, size: int, where: str, limits: Limits) -> Scanned:
         warnings.append("it is not written in the transfer syntax that its header names")
     scanner = Scanner(data, size, where, limits, big)
     dataset = scanner.run(start, explicit)
-    return Scanned(dataset, syntax, size, scanner.fragments, warnings + scanner.warnings)
+    warnings += scanner.warnings
+    if syntax in (IMPLICIT_LITTLE, EXPLICIT_LITTLE) and not warnings and not scanner.fragments:
+        remember(data, dataset, syntax, looked + scanner.looked, limits)
+    return Scanned(dataset, syntax, size, scanner.fragments, warnings)
 
 
-def _meta(data: bytes, size: int, where: str) -> tuple[int, str, list[str]]:
+def _meta(
+    data: bytes, size: int, where: str, looked: list[tuple[int, int]]
+) -> tuple[int, str, list[str]]:
     """(where the data set begins, transfer syntax, warnings): group 2 is always explicit little
-    endian, PS3.10 7.1."""
+    endian, PS3.10 7.1. The places it looks at are added to `looked`."""
     warnings: list[str] = []
     at = 132 if data[128:132] == b"DICM" else 0
     if not at:
         warnings.append("no preamble: not a file as PS3.10 has it, read as a bare data set")
     syntax = ""
+    looked.append((128, 4))
     while data[at : at + 2] == b"\x02\x00" and at + 12 <= len(data):
         key, vr, short, long = EXPLICIT(data, at)
         start, length = (at + 8, short) if vr in SHORT else (at + 12, long)
@@ -78,7 +89,9 @@ def _meta(data: bytes, size: int, where: str) -> tuple[int, str, list[str]]:
             raise FormatError(f"{where}: its file meta information is cut short; copy it again")
         if start + length > len(data):
             raise NeedMore
+        looked.append((at, start - at))
         if key == key_of(0x00020010):
+            looked.append((start, length))
             syntax = data[start : start + length].decode("latin-1").strip(" \0")
         at = start + length
     return at, syntax, warnings
