@@ -137,7 +137,7 @@ def test_descriptions_have_the_same_length_for_every_size():
     x = rings(2, 0)
     views = describe(x, 0.3)
     assert {name: v.shape[1] for name, v in views.items()} == {
-        "placement": 256, "texture": 12, "intensity": 19,
+        "placement": 256, "edges": 200, "texture": 12, "intensity": 19,
     }  # fmt: skip
     assert describe(5 * x + 3, 1.5)["placement"] == pytest.approx(views["placement"], abs=0.02)
     small = describe(rings(2, 0, (5, 7)), 0.3)

@@ -9,12 +9,13 @@ from functools import lru_cache
 import numpy as np
 
 PLACES = 16  # the picture as PLACES x PLACES mean values
+EDGES = 10  # edges are counted on EDGES x EDGES cells, at two sizes
 LEVELS = 4  # of grain, each half as fine as the one before
 QUANTILES = 17
 SAMPLED = 64  # values are sampled on at most SAMPLED x SAMPLED pixels
-VIEWS = ("placement", "texture", "intensity")
 WHY = {
     "placement": "bright and dark lie elsewhere",
+    "edges": "edges lie elsewhere",
     "texture": "its grain is another",
     "intensity": "its grey values spread differently",
     "features": "the network sees in it what it never saw in training",
@@ -25,6 +26,7 @@ def describe(x_BCYX: np.ndarray, scale: float) -> dict[str, np.ndarray]:
     """View -> (B, D) float32 of prepared pictures; `scale` is the spread of training pixels.
 
     placement  each picture brought to mean 0 and spread 1, on a 16 x 16 grid
+    edges      logarithm of the mean absolute slope on a 10 x 10 grid, at two sizes
     texture    logarithm of the mean absolute slope along X, along Y, and curvature, at four sizes
     intensity  17 quantiles a channel, and the share of its lowest and highest value
     """
@@ -34,13 +36,30 @@ def describe(x_BCYX: np.ndarray, scale: float) -> dict[str, np.ndarray]:
     # The small share of `scale` keeps an empty picture from becoming amplified noise.
     alike = (grey - mean) / (spread + 0.02 * scale)
     places = _average(alike, (PLACES, PLACES)).reshape(len(grey), -1)
-    return {"placement": places, "texture": _texture(alike), "intensity": _intensity(x_BCYX)}
+    return {
+        "placement": places,
+        "edges": _edges(alike),
+        "texture": _texture(alike),
+        "intensity": _intensity(x_BCYX),
+    }
 
 
 def empty(x_BCYX: np.ndarray, scale: float) -> np.ndarray:
     """(B,) whether a picture holds nothing: every channel a single value."""
     flat = x_BCYX.reshape(*x_BCYX.shape[:2], -1)
     return (np.ptp(flat, axis=2) < 1e-4 * scale).all(axis=1)
+
+
+def _edges(x_BYX: np.ndarray) -> np.ndarray:
+    columns = []
+    for _ in range(2):
+        slope = np.zeros_like(x_BYX)
+        slope[:, :, :-1] += np.abs(np.diff(x_BYX, axis=2))
+        slope[:, :-1] += np.abs(np.diff(x_BYX, axis=1))
+        columns.append(np.log(0.02 + _average(slope, (EDGES, EDGES))).reshape(len(x_BYX), -1))
+        y, x = x_BYX.shape[1:]
+        x_BYX = _average(x_BYX, (max(1, y // 2), max(1, x // 2)))
+    return np.concatenate(columns, axis=1).astype(np.float32)
 
 
 def _texture(x_BYX: np.ndarray) -> np.ndarray:

@@ -1,17 +1,17 @@
 """What a model was made for, and whether an input is that.
 
 Two kinds of test. Facts: modality and body part of the header, grey or colour, size, proportions.
-Looks: four views of the picture (where it is bright, its grain, its values, the network's own
-features), each with a Gaussian of the training pictures. A view gives two distances: within the
-directions in which training pictures vary (Mahalanobis), and outside them (Mahalanobis and
-reconstruction error, as in Lee et al. 2018, arXiv:1807.03888, and Ndiour et al. 2020). A header
-may be missing (a PNG, an npz row): then the looks must carry it.
+Looks: five views of the picture (where it is bright, where its edges lie, its grain, its values,
+the network's own features), each with a Gaussian of the training pictures. A view gives two
+distances: within the directions in which training pictures vary (Mahalanobis), and outside them
+(what those directions leave over), after Lee et al. 2018, arXiv:1807.03888. A header may be missing
+(a PNG, an npz row): then the looks must carry it.
 
-The eight distances are put on one scale by their spread on pictures that the Gaussians were not
-fitted on (cross-fitted training pictures and validation), those beyond their usual value are added
-up as squares, and one threshold is set so that about `ALPHA` of such pictures lie above it. One
-threshold on the sum, not eight: a union of eight tests, each at an eighth of the share, misses what
-is a little odd in several ways.
+The ten distances are put on one scale by their spread on pictures that the Gaussians were not
+fitted on (cross-fitted training pictures and validation), those beyond the usual are added up, and
+one threshold is set so that about `ALPHA` of such pictures lie above it. One threshold on the sum,
+not ten: a union of ten tests, each at a tenth of the share, misses what is a little odd in several
+ways, which is what pictures of another kind are.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from tomos.inference.gaussian import Gaussian, cross_fitted
 from tomos.types import Image
 
 ALPHA = 0.01
+ALPHA_FEW = 0.0125  # cross-fitting overstates the distances of few pictures, so a little more
+FEW = 1500
+EXPONENT = 1.25  # 1 adds the distances up, 2 is their Euclidean length, infinity the largest
 FEWEST = 30  # pictures; with fewer there is no telling what is usual
 MOST = 4000  # pictures to fit on; more change no digit that matters
 # The four ways in which a header says "plain film".
@@ -79,15 +82,17 @@ class Judgement:
 
 
 def fit(
-    train: Seen, held_out: Seen | None = None, alpha: float = ALPHA, seed: int = 0
+    train: Seen, held_out: Seen | None = None, alpha: float | None = None, seed: int = 0
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Fit on training pictures, set the threshold on pictures that were not fitted on.
 
     held_out  validation pictures, whose features the network has not learnt; recommended
-    alpha     share of the usual pictures that may be referred
+    alpha     share of the usual pictures that may be referred; None: `ALPHA`
     Returns the manifest's `envelope` (plain data) and its arrays, for `package.write(extras=...)`
     as "envelope/NAME.npy".
     """
+    if alpha is None:
+        alpha = ALPHA_FEW if len(train.prepared) < FEW else ALPHA
     infos = [*train.infos, *(held_out.infos if held_out else [])]
     data: dict[str, Any] = {"facts": _facts(infos), "alpha": alpha}
     if len(train.prepared) < FEWEST:
@@ -181,7 +186,7 @@ class Envelope:
     def _why(self, odd: np.ndarray, distance: float) -> str:
         by_view = odd.reshape(-1, 2).max(axis=1)
         names = list(self._gaussians)
-        worst = [names[i] for i in np.argsort(-by_view) if by_view[i] > 1.5][:2] or names[:1]
+        worst = [names[i] for i in np.argsort(-by_view) if by_view[i] > 0.8][:2] or names[:1]
         why = " and ".join(WHY[name] for name in worst)
         return (
             f"unlike the pictures the model was made for ({distance:.1f} times the distance that "
@@ -258,14 +263,14 @@ def _views(seen: Seen, rows: np.ndarray, scale: float) -> dict[str, np.ndarray]:
 
 
 def _scale(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Median, and how far the ninth decile lies above it, of each column."""
+    """Median, and how far above it the most distant fiftieth begins, of each column."""
     median = np.median(distances, axis=0)
-    return median, np.maximum(np.quantile(distances, 0.9, axis=0) - median, 1e-3)
+    return median, np.maximum(np.quantile(distances, 0.98, axis=0) - median, 1e-3)
 
 
 def _total(odd: np.ndarray) -> np.ndarray:
-    """(N, D) -> (N,): the distances beyond the usual, as one length."""
-    return np.sqrt(np.square(np.maximum(odd, 0)).sum(axis=1))
+    """(N, D) -> (N,): the distances beyond the median, as one length."""
+    return (np.maximum(odd, 0) ** EXPONENT).sum(axis=1) ** (1 / EXPONENT)
 
 
 def _is_colour(image: Image) -> bool:

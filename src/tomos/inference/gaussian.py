@@ -10,7 +10,6 @@ import numpy as np
 KEPT = 0.95  # share of the variance that counts as the directions vectors vary in
 MOST = 96
 SHRINK = 0.1
-FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,9 +95,11 @@ class Gaussian:
 
 def cross_fitted(x_ND: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(N, 2) distances of each vector from a Gaussian of the other folds."""
-    fold = rng.permutation(len(x_ND)) % FOLDS
+    # With few vectors each one left out is missed more; with many, more folds only cost time.
+    folds = 25 if len(x_ND) < 1500 else 10
+    fold = rng.permutation(len(x_ND)) % folds
     distances = np.empty((len(x_ND), 2))
-    for part in range(FOLDS):
+    for part in range(folds):
         distances[fold == part] = Gaussian.fit(x_ND[fold != part])(x_ND[fold == part])
     return distances
 
