@@ -10,6 +10,7 @@ from tomos.train.batches import Data, Source
 from tomos.train.learner import Learner, new
 from tomos.train.logs import Epoch
 from tomos.train.loop import Step, steps
+from tomos.train.network import TorchNetwork
 from tomos.train.probe import fastest, find_learning_rate, largest_batch, seconds_per_step
 from tomos.train.run import Trained, train
 from tomos.train.validate import evaluate_net, judge
@@ -20,6 +21,7 @@ __all__ = [
     "Learner",
     "Source",
     "Step",
+    "TorchNetwork",
     "Trained",
     "evaluate_net",
     "fastest",
