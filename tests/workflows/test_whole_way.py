@@ -153,7 +153,7 @@ def test_a_leaking_split_is_refused_and_nothing_trained(whole, tmp_path):
 
 def test_a_plan_for_other_cases_is_refused(whole, tmp_path):
     text = (whole.done.folder / "plan.toml").read_text()
-    checksum = datasets.open(whole.folder / "dataset").checksum
+    checksum = whole.done.plan.dataset.checksum
     other = tmp_path / "plan.toml"
     other.write_text(text.replace(checksum, "0" * 64))
     with pytest.raises(PlanError, match="make a new plan"):

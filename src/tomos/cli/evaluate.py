@@ -21,21 +21,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tomos.cli.terminal import Terminal, print_json
     from tomos.types import SettingsError
-    from tomos.workflows.evaluate import compare, evaluate
+    from tomos.workflows.evaluate import Compared, Judged, compare, evaluate
 
     if len(args.model) > 2:
         raise SettingsError(f"expected one model or two to compare, got {len(args.model)}")
-    work = compare if len(args.model) == 2 else evaluate
-    done = work(
-        *args.model,
-        args.dataset,
-        split=args.split,
-        out=args.out,
-        by=args.by,
-        prevalence=args.prevalence,
-        threads=args.threads,
-        progress=Terminal(),
-    )
+    wishes = {
+        "split": args.split,
+        "out": args.out,
+        "by": args.by,
+        "prevalence": args.prevalence,
+        "threads": args.threads,
+        "progress": Terminal(),
+    }
+    if len(args.model) == 2:
+        done: Compared | Judged = compare(args.model[0], args.model[1], args.dataset, **wishes)
+    else:
+        done = evaluate(args.model[0], args.dataset, **wishes)
     if args.json:
         print_json(done.to_json())
     else:

@@ -10,7 +10,7 @@ from tomos import config, datasets
 from tomos.datasets.leak import Learnable
 from tomos.evaluate import Notice, Training
 from tomos.inference import Predictor
-from tomos.plan import Plan
+from tomos.plan import Plan, learned
 from tomos.transforms.prepare import Chain
 from tomos.types import PlanError, Progress, Silent
 from tomos.workflows.evaluate import Judged, judge
@@ -131,7 +131,7 @@ def _fits(plan: Plan, can: Learnable, where: Path) -> None:
             f"{where}: the plan is for the classes {', '.join(plan.classes)}, the data set has "
             f"{', '.join(can.train.classes)}; make a new plan with: tomos plan"
         )
-    if plan.dataset.checksum != can.train.checksum:
+    if plan.dataset.checksum != learned(can.train, can.val):
         raise PlanError(
             f"{where}: the cases to learn from are not those the plan was made for; make a new "
             "plan with: tomos plan"
