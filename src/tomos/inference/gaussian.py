@@ -106,6 +106,7 @@ def cross_fitted(x_ND: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _half(array: np.ndarray) -> np.ndarray:
     """float32 values that float16 holds too, where it holds them well."""
-    half = array.astype(np.float16).astype(np.float32)
+    with np.errstate(over="ignore"):  # too large for half precision: `fits` says so
+        half = array.astype(np.float16).astype(np.float32)
     fits = np.isfinite(half).all() and np.allclose(half, array, rtol=1e-2, atol=1e-6)
     return half if fits else array.astype(np.float32)

@@ -219,7 +219,8 @@ def _bytes(extra: bytes | str | np.ndarray) -> bytes:
         return bytes(extra)
     stream = io.BytesIO()
     extra = np.ascontiguousarray(extra)
-    half = extra.astype(np.float16)
+    with np.errstate(over="ignore"):  # too large for half precision: `fits` says so
+        half = extra.astype(np.float16)
     fits = np.isfinite(half).all() and np.allclose(half, extra, rtol=1e-2, atol=1e-6)
     np.lib.format.write_array(stream, half if fits else extra.astype(np.float32), version=(1, 0))
     return stream.getvalue()
