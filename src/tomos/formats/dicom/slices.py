@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from tomos.formats.dicom.tags import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from tomos.formats.dicom.values import Scale, scale_of
 from tomos.types import FormatError, GeometryError
 
-THREADS = 2
+THREADS = max(2, min(4, os.cpu_count() or 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def _plain(one: Slice, scale: Scale) -> bool:
 def _shifted(slices: list[Slice], scales: list[Scale]) -> np.ndarray | None:
     """The volume as int16 by one addition a slice; None when the values need more than int16.
 
-    Two threads, each with every second slice: reading and adding run outside Python's lock.
+    A few threads, each with every THREADS-th slice: reading and adding run outside Python's lock.
     """
     first = slices[0].layout
     volume = np.empty((1, len(slices), first.rows, first.columns), np.int16)
