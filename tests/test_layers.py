@@ -21,7 +21,7 @@ LAYERS = [
     {"cli"},
 ]
 # `python -m tomos` is the command line.
-LAYERS[-1].add("__main__")
+LAYERS.append({"__main__"})
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 EDGES = {
     "pydicom": {"formats"},

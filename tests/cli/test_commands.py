@@ -24,7 +24,8 @@ def test_every_command_has_a_file_and_a_line():
 def test_help_names_every_flag_and_imports_nothing_heavy(name):
     code = (
         "import sys\nfrom tomos.cli import main\n"
-        f"try:\n    main([{name!r}, '--help'])\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        f"try:\n    main([{name!r}, '--help'])\n"
+        "except SystemExit as stop:\n    assert not stop.code\n"
         "heavy = {'torch', 'onnxruntime', 'pydicom', 'fastapi', 'numpy'} & set(sys.modules)\n"
         "assert heavy <= {'numpy'}, heavy"
     )
