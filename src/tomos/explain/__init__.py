@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from tomos import config
-from tomos.explain._heat import overlay
+from tomos.explain._heat import overlay, shown
 from tomos.inference import Predictor
 from tomos.transforms.prepare import carry_back
 from tomos.types import Image, MissingExtra, PackageError, SettingsError
 
-__all__ = ["heatmap", "maps", "methods", "overlay"]
+__all__ = ["heatmap", "maps", "methods", "overlay", "shown"]
 
 
 def methods() -> list[str]:
