@@ -34,9 +34,19 @@ def fingerprint(**changes) -> Fingerprint:
     return Fingerprint(**{**values, **changes})
 
 
-def clock(seconds: float):
-    """A machine on which every network takes that long for a picture."""
-    return lambda candidate, batch: Speed(seconds, 500.0, "fp32", False, 2)
+class Clock:
+    """A machine on which one picture takes `seconds` for each pixel of its area (`area`), or flat."""
+
+    def __init__(self, seconds: float, area: bool = False):
+        self.seconds, self.area = seconds, area
+
+    def quick(self, candidate, batch) -> Speed:
+        return Speed(self.seconds * self.work(candidate), 500.0, "fp32", False, 2)
+
+    measured = quick
+
+    def work(self, candidate) -> int:
+        return candidate.side**2 if self.area else 1
 
 
 def names(steps) -> list[str]:
@@ -87,35 +97,32 @@ def test_small_pictures_keep_their_own_size():
 
 def test_a_slow_machine_gets_smaller_pictures_than_a_quick_one():
     large = fingerprint(sides=((512, 512, 512), (512, 512, 512)))
-    by_size = {}
-    for speed in (1e-8, 1e-6):
-
-        def timed(candidate, batch, speed=speed):
-            return Speed(speed * candidate.side**2, 500.0, "fp32", False, 2)
-
-        by_size[speed] = classify.choose(large, 2.0, timed, 32).candidate.side
-    assert by_size[1e-8] > by_size[1e-6]
+    sides = [
+        classify.choose(large, 2.0, Clock(pace, area=True), 32).candidate.side
+        for pace in (1e-8, 1e-6)
+    ]
+    assert sides[0] > sides[1]
 
 
 def test_time_that_is_left_goes_into_more_networks():
     want = classify.wanted(500)
     seconds_for_three = 3.2 * want * 1e-3
     choice = classify.choose(
-        fingerprint(), seconds_for_three / classify.SHARE / 60, clock(1e-3), 32
+        fingerprint(), seconds_for_three / classify.SHARE / 60, Clock(1e-3), 32
     )
     assert choice.members == 3
 
 
 def test_the_plan_stays_within_its_minutes():
     for minutes in (0.5, 2, 10, 60):
-        choice = classify.choose(fingerprint(), minutes, clock(1e-3), 32)
+        choice = classify.choose(fingerprint(), minutes, Clock(1e-3), 32)
         seconds = choice.epochs * choice.members * 500 * 1e-3
         assert seconds <= minutes * 60
 
 
 def test_rare_classes_are_drawn_as_often_as_common_ones():
     skewed = fingerprint(counts={"a": 450, "b": 50})
-    choice = classify.choose(skewed, 5, clock(1e-3), 32)
+    choice = classify.choose(skewed, 5, Clock(1e-3), 32)
     values, reason = classify.train(skewed, choice, 32, seed=0)
     assert values["balance"] == "sampler"
     assert "9 times" in reason

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tomos.config import parse
 from tomos.datasets import Dataset
 from tomos.datasets.dataset import checksum
 from tomos.plan import classify, recipe
 from tomos.plan.fingerprint import Fingerprint, fingerprint
-from tomos.plan.probe import Speed, machine, speed
+from tomos.plan.probe import Speed, machine, multiply_adds, speed
 from tomos.plan.schema import Plan
 from tomos.types import PlanError, Progress, Silent
 
@@ -70,13 +72,36 @@ def _learnable(fp: Fingerprint, train: Dataset, target: str) -> None:
         raise PlanError(f"{train.folder}: no case has split 'val'; import makes one, or add it")
 
 
-def _by_rules(fp, minutes, seed, device, n_classes, kind) -> dict:
-    def clock(candidate: classify.Candidate, batch: int) -> Speed:
-        shape = (classify.channels(fp), candidate.side, candidate.side)
-        return speed(candidate.name, candidate.options, shape, n_classes, batch, device)
+@dataclass(frozen=True, slots=True)
+class Here:
+    """`classify.Machine`: this one."""
 
+    channels: int
+    classes: int
+    device: str
+
+    def quick(self, candidate: classify.Candidate, batch: int) -> Speed:
+        return self._speed(candidate, batch, quick=True)
+
+    def measured(self, candidate: classify.Candidate, batch: int) -> Speed:
+        return self._speed(candidate, batch, quick=False)
+
+    def work(self, candidate: classify.Candidate) -> int:
+        return multiply_adds(candidate.name, candidate.options, self._shape(candidate))
+
+    def _speed(self, candidate: classify.Candidate, batch: int, quick: bool) -> Speed:
+        shape = self._shape(candidate)
+        return speed(
+            candidate.name, candidate.options, shape, self.classes, batch, self.device, quick
+        )
+
+    def _shape(self, candidate: classify.Candidate) -> tuple[int, int, int]:
+        return self.channels, candidate.side, candidate.side
+
+
+def _by_rules(fp, minutes, seed, device, n_classes, kind) -> dict:
     batch = classify.batch_size(fp)
-    choice = classify.choose(fp, minutes, clock, batch)
+    choice = classify.choose(fp, minutes, Here(classify.channels(fp), n_classes, device), batch)
     size = _size(fp, choice.candidate.side)
     prepare, why_prepare = classify.prepare(fp, size)
     augment, why_augment = classify.augment(fp)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What a second thread adds to the first, seen over nets and sizes; the probe itself counts
-# processor time on one thread, which other programs on the machine hardly change.
-GAIN = 0.8
-
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """The quickest form found. seconds: of one picture's share of a training step, on `threads`."""
+    """The quickest form found. seconds: of one picture's share of a training step, by the clock."""
 
     seconds: float
     memory_mb: float
@@ -44,21 +41,56 @@ def cores() -> int:
 
 
 def speed(
-    name: str, options: Mapping[str, Any], shape: tuple[int, ...], classes: int, batch: int,
+    name: str,
+    options: Mapping[str, Any],
+    shape: tuple[int, ...],
+    classes: int,
+    batch: int,
     device: str = "cpu",
-) -> Speed:  # fmt: skip
-    """Time training steps of a network on noise (batch, *shape), in each form worth trying.
+    quick: bool = False,
+) -> Speed:
+    """Time training steps of a network on noise (batch, *shape) in the forms worth trying.
 
-    bf16 is tried only where the processor multiplies it in hardware: elsewhere it is two to three
-    times slower. It is taken when it saves a fifth, since it costs digits.
+    Number format and memory layout are compared by processor time on one thread, which other
+    programs hardly disturb; one thread or all by the clock, since on a busy machine threads that
+    wait for each other are slower than one alone. bf16 is tried only where the processor multiplies
+    it in hardware (elsewhere it is two to three times slower), and taken when it saves a fifth.
+
+    quick  the likeliest form only, to choose among networks
     """
-    forms = [("fp32", False), ("fp32", True)]
-    if _half_in_hardware(device):
-        forms.append(("bf16", True))
-    found = [_time(name, options, shape, classes, batch, device, *form) for form in forms]
-    best = min(found[:2], key=lambda s: s.seconds)
-    half = found[2:]
-    return half[0] if half and half[0].seconds < 0.8 * best.seconds else best
+    with _Steps(name, options, shape, classes, batch, device) as steps:
+        half = _half_in_hardware(device)
+        if quick:
+            form = ("bf16" if half else "fp32", True)
+        else:
+            form = _best_form(steps, half)
+        threads, seconds = _best_threads(steps, form, device)
+        return Speed(seconds / batch, steps.memory_mb(), *form, threads)
+
+
+def multiply_adds(name: str, options: Mapping[str, Any], shape: tuple[int, ...]) -> int:
+    """The work of one picture on its way through, from shapes alone."""
+    from tomos import models
+
+    net = models.build(name, shape[0], 2, **options)
+    return models.describe(net, (shape[1], shape[2])).multiplies
+
+
+def _best_form(steps: _Steps, half: bool) -> tuple[str, bool]:
+    forms = [("fp32", False), ("fp32", True)] + [("bf16", True)] * half
+    found = {form: steps.seconds(form, threads=1, clock=time.process_time) for form in forms}
+    plain = min(forms[:2], key=lambda form: found[form])
+    if half and found[forms[2]] < 0.8 * found[plain]:
+        return forms[2]
+    return plain
+
+
+def _best_threads(steps: _Steps, form: tuple[str, bool], device: str) -> tuple[int, float]:
+    if device != "cpu" or cores() == 1:
+        return (1 if device == "cpu" else 0), steps.seconds(form, threads=1)
+    found = {n: steps.seconds(form, threads=n) for n in (cores(), 1)}
+    threads = min(found, key=lambda n: found[n])
+    return threads, found[threads]
 
 
 def _half_in_hardware(device: str) -> bool:
@@ -75,73 +107,82 @@ def _has_bf16_units() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def _time(name, options, shape, classes, batch, device, precision, channels_last) -> Speed:
-    import torch
+class _Steps:
+    """Training steps of one network on noise; leaves torch's threads as they were."""
 
-    from tomos import models
+    def __init__(self, name, options, shape, classes, batch, device) -> None:
+        import torch
 
-    threads = cores() if device == "cpu" else 0
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        layout = torch.channels_last if channels_last else torch.contiguous_format
+        from tomos import models
+
+        self.device, self.batch = device, batch
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            net = models.build(name, shape[0], classes, **options)
-            x = torch.randn(batch, *shape)
-        net = net.to(device).to(memory_format=layout).train()  # type: ignore[call-overload]
-        x = x.to(device).contiguous(memory_format=layout)
-        y = torch.arange(batch, device=device) % classes
-        optimiser = torch.optim.AdamW(net.parameters(), lr=1e-4)
-        seconds = _best_of(lambda: _step(net, optimiser, x, y, precision), device)
-        return Speed(seconds / batch, _memory_mb(net, x), precision, channels_last, threads)
-    finally:
-        torch.set_num_threads(before)
+            self.net = models.build(name, shape[0], classes, **options).to(device).train()
+            self.x = torch.randn(batch, *shape).to(device)
+        self.y = torch.arange(batch, device=device) % classes
+        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=1e-5)
 
+    def __enter__(self) -> _Steps:
+        import torch
 
-def _step(net, optimiser, x, y, precision) -> None:
-    import torch
+        self._threads = torch.get_num_threads()
+        return self
 
-    with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-        loss = torch.nn.functional.cross_entropy(net(x).float(), y)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
+    def __exit__(self, *error: object) -> None:
+        import torch
 
+        torch.set_num_threads(self._threads)
 
-def _best_of(step, device: str, most: float = 3.0) -> float:
-    """The quickest of up to five steps after one to warm up, within `most` seconds."""
-    import torch
+    def seconds(
+        self,
+        form: tuple[str, bool],
+        threads: int,
+        clock: Callable[[], float] = time.perf_counter,
+        most: float = 2.0,
+    ) -> float:
+        """The median of up to five steps after one to warm up, within about `most` seconds."""
+        import torch
 
-    clock = time.process_time if device == "cpu" else time.perf_counter
-    times: list[float] = []
-    end = time.perf_counter() + most
-    for _ in range(6):
-        start = clock()
-        step()
-        if device.startswith("cuda"):
+        torch.set_num_threads(threads)
+        layout = torch.channels_last if form[1] else torch.contiguous_format
+        self.net.to(memory_format=layout)  # type: ignore[call-overload]
+        x = self.x.contiguous(memory_format=layout)
+        times: list[float] = []
+        end = time.perf_counter() + most
+        while len(times) < 6 and (len(times) < 2 or time.perf_counter() < end):
+            start = clock()
+            self._step(x, form[0])
+            times.append(clock() - start)
+        return statistics.median(times[1:])
+
+    def _step(self, x, precision: str) -> None:
+        import torch
+
+        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            loss = torch.nn.functional.cross_entropy(self.net(x).float(), self.y)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        if self.device.startswith("cuda"):
             torch.cuda.synchronize()
-        times.append(clock() - start)
-        if time.perf_counter() > end:
-            break
-    return min(times[1:] or times)
 
+    def memory_mb(self) -> float:
+        """Weights, gradient and Adam's two averages, and every activation kept for the way back."""
+        import torch
 
-def _memory_mb(net, x) -> float:
-    """Weights with gradient and Adam's two averages, and every activation kept for the way back."""
-    total = 0
+        kept = 0
 
-    def count(module, inputs, output):
-        nonlocal total
-        if hasattr(output, "numel"):
-            total += output.numel() * 4
+        def count(module, inputs, output):
+            nonlocal kept
+            if hasattr(output, "numel"):
+                kept += output.numel() * 4
 
-    import torch
-
-    hooks = [m.register_forward_hook(count) for m in net.modules() if not list(m.children())]
-    with torch.no_grad():
-        net(x[:2])
-    for hook in hooks:
-        hook.remove()
-    weights = sum(p.numel() for p in net.parameters()) * 4 * 4
-    return (total / 2 * len(x) * 2 + weights) / 1e6 + 350
+        leaves = [module for module in self.net.modules() if not list(module.children())]
+        hooks = [module.register_forward_hook(count) for module in leaves]
+        with torch.no_grad():
+            self.net(self.x[:2])
+        for hook in hooks:
+            hook.remove()
+        weights = sum(p.numel() for p in self.net.parameters()) * 4 * 4
+        return (kept / 2 * self.batch * 2 + weights) / 1e6 + 350
