@@ -76,6 +76,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--image", type=Path)
     parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--no-write", action="store_true", help="print only")
     args = parser.parse_args()
     tomos = str(Path(args.python).parent / "tomos")
     with tempfile.TemporaryDirectory() as folder:
@@ -100,8 +101,9 @@ def main() -> int:
     )
     text = json.dumps(result, indent=1)
     print(text)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(text + "\n")
+    if not args.no_write:
+        RESULT.parent.mkdir(exist_ok=True)
+        RESULT.write_text(text + "\n")
     return 0 if result["met"] else 1
 
 

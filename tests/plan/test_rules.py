@@ -35,7 +35,7 @@ def fingerprint(**changes) -> Fingerprint:
 
 
 class Clock:
-    """A machine on which one picture takes `seconds` for each pixel of its area (`area`), or flat."""
+    """A machine on which one picture takes `seconds`, or that for each of its pixels (`area`)."""
 
     def __init__(self, seconds: float, area: bool = False):
         self.seconds, self.area = seconds, area

@@ -13,6 +13,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", metavar="FILE", help="plan file (default: DATASET/plan.toml)"
     )
     options(parser)
+    parser.add_argument(
+        "--find-rate", action="store_true", help="find the learning rate by a range test"
+    )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
 
 
@@ -43,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         overrides=args.set,
         accept_leak=args.accept_leak,
+        find_rate=args.find_rate,
         progress=Terminal(),
     )
     if args.json:

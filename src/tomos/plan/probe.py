@@ -64,7 +64,7 @@ def speed(
             form = ("bf16" if half else "fp32", True)
         else:
             form = _best_form(steps, half)
-        threads, seconds = _best_threads(steps, form, device)
+        threads, seconds = _best_threads(steps, form, device, 0.7 if quick else 2.0)
         return Speed(seconds / batch, steps.memory_mb(), *form, threads)
 
 
@@ -85,10 +85,12 @@ def _best_form(steps: _Steps, half: bool) -> tuple[str, bool]:
     return plain
 
 
-def _best_threads(steps: _Steps, form: tuple[str, bool], device: str) -> tuple[int, float]:
+def _best_threads(
+    steps: _Steps, form: tuple[str, bool], device: str, most: float
+) -> tuple[int, float]:
     if device != "cpu" or cores() == 1:
-        return (1 if device == "cpu" else 0), steps.seconds(form, threads=1)
-    found = {n: steps.seconds(form, threads=n) for n in (cores(), 1)}
+        return (1 if device == "cpu" else 0), steps.seconds(form, threads=1, most=most)
+    found = {n: steps.seconds(form, threads=n, most=most) for n in (cores(), 1)}
     threads = min(found, key=lambda n: found[n])
     return threads, found[threads]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tomos import config, datasets
 from tomos.datasets.leak import Learnable
 from tomos.plan import Plan, make
+from tomos.transforms.prepare import Chain
 from tomos.types import MissingExtra, Progress, Silent
 
 HEADER = """What training will do with this data set, and why; `tomos train` carries it out.
@@ -25,10 +26,14 @@ def make_plan(
     device: str = "auto",
     overrides: Sequence[str] = (),
     accept_leak: str = "",
+    find_rate: bool = False,
     learnable: Learnable | None = None,
     progress: Progress | None = None,
 ) -> tuple[Plan, Path]:
-    """Measure, choose, and write the plan to `out` (default DATASET/plan.toml)."""
+    """Measure, choose, and write the plan to `out` (default DATASET/plan.toml).
+
+    find_rate  replace the rule's learning rate by that of a range test on the data
+    """
     progress = progress or Silent()
     needs_torch("planning (it times the networks on this machine)")
     folder = Path(dataset)
@@ -43,11 +48,45 @@ def make_plan(
         chosen_device(device),
         progress,
     )
+    made = _into_memory(made)
+    if find_rate:
+        made = _found_rate(made, learnable, progress)
     if overrides:
         made = config.override(made, overrides)
     path = Path(out) if out else folder / "plan.toml"
     config.save(made, path, HEADER)
     return made, path
+
+
+def _into_memory(made: Plan) -> Plan:
+    """Smaller batches, summed before each step, where the plan's would not fit into memory."""
+    from tomos.train import largest_batch
+
+    batch = made.train.batch
+    room = largest_batch(made, most=batch)
+    if room >= batch:
+        return made
+    parts = -(-batch // room)
+    reason = f"; {batch} pictures do not fit into memory, so {parts} batches of {room} are summed"
+    return _changed(made, reason, [f"train.batch={room}", f"train.accumulate={parts}"])
+
+
+def _found_rate(made: Plan, learnable: Learnable, progress: Progress) -> Plan:
+    from tomos.train import find_learning_rate
+    from tomos.workflows.learning import LearningData
+
+    progress.say("finding the learning rate")
+    store = datasets.prepared(learnable.train, Chain(made.prepare), progress=progress)
+    rate, _ = find_learning_rate(made, LearningData.of(store, made))
+    reason = f"; the learning rate {rate:.2g} was read off a range test (Smith 2017) on these data"
+    return _changed(made, reason, [f"train.learning_rate={rate:.6g}"])
+
+
+def _changed(made: Plan, reason: str, assignments: list[str]) -> Plan:
+    changed = config.override(made, assignments)
+    key = "train" if "train" in changed.reasons else "recipe"
+    reasons = {**changed.reasons, key: changed.reasons.get(key, "") + reason}
+    return changed.model_copy(update={"reasons": reasons})
 
 
 def needs_torch(purpose: str) -> None:

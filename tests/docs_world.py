@@ -1,0 +1,174 @@
+"""Small data that stand in for the reader's, so that every block of the documentation can run.
+
+Each function fills one name in a page's folder; `<!-- setup: films run -->` at the top of a page
+calls `films` and `run`. All of it is drawn on the spot, never a patient's image.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from tomos import formats
+from tomos.datasets import phantom
+from tomos.formats import dicom
+from tomos.types import Image
+
+PATIENTS, SIDE = 44, 64
+CLASSES = ("normal", "nodule")
+# A recipe spares the time in which a plan of the rules measures the networks of its choice.
+QUICK = {"minutes": 0.5, "recipe": "small_cnn"}
+SETTINGS = ("train.epochs=3", "model.options.grid=1")
+
+
+@cache
+def drawn() -> tuple[tuple[str, str, np.ndarray], ...]:
+    """(patient, class, (Y, X) uint16) of two films of each of `PATIENTS` patients."""
+    rng = np.random.default_rng(7)
+    rows = []
+    for number in range(PATIENTS):
+        body, ill = phantom.person(rng), number % 2
+        for _ in range(2):
+            pixels, _ = phantom.film(body, rng, 3 * ill, SIDE)
+            rows.append((f"P{number:03d}", CLASSES[ill], pixels))
+    return tuple(rows)
+
+
+def films(folder: Path) -> None:
+    """`films/PATIENT/filmN.dcm` and `films.csv` with their labels by SOPInstanceUID."""
+    rows = [("SOPInstanceUID", "label")]
+    for number, (patient, label, pixels) in enumerate(drawn()):
+        uid = f"2.25.{1000 + number}"
+        rows.append((uid, label))
+        _film(folder / "films" / patient / f"film{number % 2}.dcm", patient, uid, pixels)
+    _table(folder / "films.csv", rows)
+
+
+def _film(path: Path, patient: str, uid: str, pixels: np.ndarray) -> None:
+    header = {
+        "PatientID": patient,
+        "PatientName": f"Phantom^{patient}",
+        "PatientSex": "FM"[int(patient[1:]) // 2 % 2],
+        "StudyInstanceUID": f"2.25.9{patient[1:]}",
+        "SeriesInstanceUID": f"{uid}.1",
+        "SOPInstanceUID": uid,
+        "InstitutionName": ("North", "South")[int(patient[1:]) // 3 % 2],
+        "BodyPartExamined": "CHEST",
+    }
+    affine = np.diag([1.0, 5.6, 5.6, 1.0])
+    image = Image(pixels[None], affine, frame="detector", modality="DX", value_range=(0, 4095))
+    dicom.write(image, path, header)
+
+
+def new_film(folder: Path) -> None:
+    """`new_film.dcm`, of a patient who is in no part of the data."""
+    rng = np.random.default_rng(99)
+    pixels, _ = phantom.film(phantom.person(rng), rng, 3, SIDE)
+    _film(folder / "new_film.dcm", "P900", "2.25.99", pixels)
+
+
+def scans(folder: Path) -> None:
+    """`scans/CLASS/PATIENT_N.png`: a folder per class."""
+    for number, (patient, label, pixels) in enumerate(drawn()):
+        _picture(folder / "scans" / label / f"{patient}_{number % 2}.png", pixels)
+
+
+def table(folder: Path) -> None:
+    """`images/NNN.png` and `findings.csv`, whose columns are called otherwise than ours."""
+    rows = [("image ID", "class label", "MRN", "age")]
+    for number, (patient, label, pixels) in enumerate(drawn()):
+        _picture(folder / "images" / f"{number:03d}.png", pixels)
+        rows.append((str(number), label, patient, str(30 + number % 50)))
+    _table(folder / "findings.csv", rows)
+
+
+def npz(folder: Path) -> None:
+    """`pneumoniamnist.npz` in MedMNIST's form, 28 x 28, split by patient."""
+    from tomos.transforms.prepare import Chain
+
+    small = Chain([{"step": "resize", "size": [28, 28]}])
+    rows = drawn()
+    arrays = {}
+    for part, chosen in (("train", rows[:56]), ("val", rows[56:68]), ("test", rows[68:])):
+        shrunk = [small(Image(pixels[None])).pixels[0] / 16 for _, _, pixels in chosen]
+        arrays[f"{part}_images"] = np.clip(np.stack(shrunk), 0, 255).astype(np.uint8)
+        arrays[f"{part}_labels"] = np.array([[CLASSES.index(label)] for _, label, _ in chosen])
+    np.savez(folder / "pneumoniamnist.npz", **arrays)
+
+
+def sources(folder: Path) -> None:
+    """`chest/CLASS/PATIENT_N.png`, three classes, one of which comes with a dark border."""
+    names = ("Covid-19", "No_findings", "Pneumonia")
+    for number, (patient, _, pixels) in enumerate(drawn()):
+        label = names[number // 2 % 3]
+        framed = pixels.copy()
+        if label == "Covid-19":
+            framed[:, :5] = framed[:, -5:] = 0
+        _picture(folder / "chest" / label / f"{patient}_{number % 2}.png", framed)
+
+
+def elsewhere(folder: Path) -> None:
+    """`other/dataset`: films of other patients, all of them test."""
+    rng = np.random.default_rng(11)
+    lines = ["case,patient,image,label,split,site"]
+    for number in range(24):
+        pixels, _ = phantom.film(phantom.person(rng), rng, 3 * (number % 2), SIDE)
+        _film(folder / "other" / f"{number}.dcm", f"P{500 + number}", f"2.25.5{number}", pixels)
+        label = CLASSES[number % 2]
+        lines.append(f"e{number},Q{number},../{number}.dcm,{label},test,East")
+    there = folder / "other" / "dataset"
+    there.mkdir()
+    (there / "cases.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (there / "dataset.toml").write_text(
+        'schema = 1\nname = "east-hospital"\nclasses = ["normal", "nodule"]\n'
+        '[targets.label]\nkind = "class"\n',
+        encoding="utf-8",
+    )
+
+
+def made_run(folder: Path) -> None:
+    """A data set `dataset` of the films and a finished run `run` on it."""
+    from tomos.workflows.import_data import import_data
+    from tomos.workflows.train import train
+
+    films(folder)
+    import_data(folder / "films", folder / "dataset", labels=folder / "films.csv")
+    train(folder / "dataset", folder / "run", device="cpu", overrides=SETTINGS, **QUICK)
+
+
+def copied(what: str, here: Path, there: Path) -> None:
+    """A part of the shared run into a page's folder."""
+    if (there / what).exists():
+        return
+    if (here / what).is_dir():
+        shutil.copytree(here / what, there / what)
+    else:
+        shutil.copy2(here / what, there / what)
+
+
+def _picture(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(formats.png_bytes((pixels[None] // 16).astype(np.uint8)))
+
+
+def _table(path: Path, rows: list) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+# Names for `setup`; `dataset` and `run` are copied from one training that all pages share.
+MAKERS: dict[str, Callable[[Path], None]] = {
+    "films": films,
+    "new_film.dcm": new_film,
+    "scans": scans,
+    "table": table,
+    "npz": npz,
+    "sources": sources,
+    "elsewhere": elsewhere,
+}
+SHARED = ("dataset", "run")
