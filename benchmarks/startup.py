@@ -3,8 +3,8 @@
     python benchmarks/startup.py [--rounds 9] [--model model.tomos --image x.png] [--python PATH]
 
 Fresh processes in turns: `tomos --help` against `python -c 'import argparse'` (goal: at most 5x,
-and under 0.3 s), and `tomos predict` on one PNG against `import numpy, onnxruntime, pydicom` (goal: at
-most 2.5x, and under 1.5 s). Medians. With --python another environment is measured, such as one
+and under 0.3 s), and `tomos predict` on one PNG against `import numpy, onnxruntime, pydicom` (goal:
+at most 2.5x, and under 1.5 s). Medians. With --python another environment is measured, such as one
 without torch. One JSON object is printed and written to benchmarks/results/startup.json.
 """
 

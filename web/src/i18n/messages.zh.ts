@@ -36,6 +36,7 @@ const ENVELOPE = [
     "图像宽高比为 $1，通常为 $2 至 $3"),
   quality(/^the picture is empty: every pixel has the same value$/, "图像为空：所有像素的值相同"),
   quality(/^bright and dark lie elsewhere$/, "明暗分布的位置不同"),
+  quality(/^edges lie elsewhere$/, "边缘的位置不同"),
   quality(/^its grain is another$/, "纹理颗粒不同"),
   quality(/^its grey values spread differently$/, "灰度值的分布不同"),
   quality(/^the network sees in it what it never saw in training$/, "网络从中看到训练时未见过的内容"),
