@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import shutil
+import sys
+import tomllib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -142,13 +144,43 @@ def made_run(folder: Path) -> None:
 
 
 def copied(what: str, here: Path, there: Path) -> None:
-    """A part of the shared run into a page's folder."""
-    if (there / what).exists():
-        return
-    if (here / what).is_dir():
-        shutil.copytree(here / what, there / what)
-    else:
-        shutil.copy2(here / what, there / what)
+    """A part of the shared run into a page's folder; a data set with the films it refers to."""
+    for name in (what, "films", "films.csv") if what == "dataset" else (what,):
+        if (there / name).exists():
+            continue
+        if (here / name).is_dir():
+            shutil.copytree(here / name, there / name)
+        else:
+            shutil.copy2(here / name, there / name)
+
+
+def put_on_path(package: Path, site: Path) -> None:
+    """What `pip install` of a package of single modules leaves: its files and its entry points."""
+    project = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    shutil.copytree(package, site)
+    info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
+    lines = []
+    for group, points in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {module}" for name, module in points.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+
+
+CURL = """#!{python}
+import sys, httpx
+*flags, url = [word for word in sys.argv[1:] if word != "-s"]
+files = [flags[i + 1].partition("=@") for i, flag in enumerate(flags) if flag == "-F"]
+sent = {{name: open(path, "rb") for name, _, path in files}}
+print((httpx.post(url, files=sent) if sent else httpx.get(url)).text)
+"""
+
+
+def curl(path: Path) -> None:
+    """`curl -s [-F NAME=@FILE] URL`, found last on the path: for machines without it."""
+    path.parent.mkdir(parents=True)
+    path.write_text(CURL.format(python=sys.executable), encoding="utf-8")
+    path.chmod(0o755)
 
 
 def _picture(path: Path, pixels: np.ndarray) -> None:

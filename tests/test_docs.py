@@ -181,6 +181,7 @@ def place(tmp_path, request) -> Path:
             world.copied(name, request.getfixturevalue("shared_run"), tmp_path)
         else:
             world.MAKERS[name](tmp_path)
+    world.curl(tmp_path / "bin" / "curl")
     return tmp_path
 
 
@@ -202,6 +203,8 @@ def test_blocks_run(place, request):
                 path = place / block.told["file"]
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(block.text, encoding="utf-8")
+            elif "install" in block.told:
+                world.put_on_path(place / block.told["install"], place / "site")
             elif block.language in RUN and "not run" not in block.told:
                 _run(page, block, place, port, servers)
     finally:
@@ -236,10 +239,12 @@ def _run(page: Page, block: Block, place: Path, port: int, servers: list) -> Non
 def _surroundings(place: Path) -> dict[str, str]:
     """This interpreter's `tomos`, one thread, and a cache of the page's own."""
     own = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join(
+            map(str, [Path(sys.executable).parent, os.environ["PATH"], place / "bin"])
+        ),
         "XDG_CACHE_HOME": str(place / ".cache"),
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT / "src"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(place / "site")]),
     }
     return {**os.environ, **own}
 
