@@ -106,7 +106,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "同一数据集中有多种成像方式：{found}",
     ),
     "constant": (
-        "{n} pictures have one value everywhere",
+        "nothing but one value everywhere: {n} pictures",
         "{n} 幅图像处处为同一数值",
     ),
     "nearly_blank": (

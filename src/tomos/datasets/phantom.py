@@ -23,8 +23,11 @@ class Person:
     height: float
     heart: float
     tilt: float
-    ribs: int
+    ribs: float
     rib_phase: float
+    rib_slope: float
+    discs: float
+    disc_phase: float
     density: float
     age: int
     sex: str
@@ -43,12 +46,15 @@ class Lesion:
 def person(rng: np.random.Generator) -> Person:
     """Draw a body."""
     return Person(
-        width=rng.uniform(0.38, 0.46),
-        height=rng.uniform(0.36, 0.42),
+        width=rng.uniform(0.34, 0.46),
+        height=rng.uniform(0.33, 0.43),
         heart=rng.uniform(0.12, 0.17),
-        tilt=rng.normal(0, 0.02),
-        ribs=int(rng.integers(8, 11)),
+        tilt=rng.normal(0, 0.025),
+        ribs=rng.uniform(7, 12),
         rib_phase=rng.uniform(0, 1),
+        rib_slope=rng.uniform(0.2, 0.5),
+        discs=rng.uniform(10, 18),
+        disc_phase=rng.uniform(0, 6.28),
         density=rng.uniform(0.85, 1.15),
         age=int(np.clip(rng.normal(57, 16), 19, 93)),
         sex="F" if rng.random() < 0.5 else "M",
@@ -62,12 +68,14 @@ def film(
 
     Returns pixels (side, side) uint16 in 0..4095, larger = brighter = denser, and the lesions.
     """
-    y, x = _grid(side, body.tilt + rng.normal(0, 0.015), rng.normal(0, 0.02, 2), rng)
+    y, x = _grid(side, body.tilt + rng.normal(0, 0.015), rng.normal(0, 0.03, 2), rng)
     lungs, depth = _lungs(body, y, x)
     path = body.density * (1.25 * _body(body, y, x) - 0.95 * depth)
-    path += 0.55 * _heart(body, y, x) + 0.5 * _spine(y, x) + _ribs(body, y, x, lungs)
+    path += 0.55 * _heart(body, y, x) + 0.5 * _spine(body, y, x) + _ribs(body, y, x, lungs)
     path += _vessels(body, rng, y, x, lungs)
-    path += 0.06 * _cloud(rng, side, 6) + 0.03 * _cloud(rng, side, 24)
+    path += (
+        0.06 * _cloud(rng, side, 6) + 0.04 * _cloud(rng, side, 24) + 0.03 * _cloud(rng, side, 48)
+    )
     found = [_place(rng, lungs) for _ in range(lesions)]
     for lesion in found:
         path += _nodule(lesion, rng, side)
@@ -78,7 +86,7 @@ def _grid(side, tilt, shift, rng):
     """Coordinates in -0.5..0.5, turned and moved as a patient stands, slightly stretched."""
     axis = (np.arange(side, dtype=np.float32) + 0.5) / side - 0.5
     y, x = np.meshgrid(axis, axis, indexing="ij")
-    scale = 1 + rng.normal(0, 0.03)
+    scale = 1 + rng.normal(0, 0.06)
     cos, sin = np.cos(tilt) * scale, np.sin(tilt) * scale
     return (cos * y + sin * x + shift[0]).astype(np.float32), (cos * x - sin * y + shift[1]).astype(
         np.float32
@@ -100,7 +108,7 @@ def _lungs(body, y, x):
     """(mask 0..1 of lung, thickness of air 0..1): two lobes cut by the diaphragm's domes."""
     mask = np.zeros_like(x)
     depth = np.zeros_like(x)
-    for sign, floor in ((-1, 0.25), (1, 0.29)):
+    for sign, floor in ((-1, 0.25 + body.tilt), (1, 0.29 - body.tilt)):
         centre = sign * body.width * 0.5
         u = (x - centre) / (body.width * 0.42)
         v = (y + 0.03) / body.height
@@ -119,8 +127,8 @@ def _heart(body, y, x):
     return _soft(u**2 + v**2 + 0.5 * u * v - 1, 0.12) + hilum
 
 
-def _spine(y, x):
-    discs = 0.85 + 0.15 * np.cos(2 * np.pi * y * 14)
+def _spine(body, y, x):
+    discs = 0.85 + 0.15 * np.cos(2 * np.pi * y * body.discs + body.disc_phase)
     return np.exp(-(((x / 0.035) ** 2) ** 2)) * discs
 
 
@@ -128,7 +136,7 @@ def _ribs(body, y, x, lungs):
     """Curved bands, thicker at their edges as hollow bone is, and the two collar bones."""
     reach = np.abs(x) / body.width
     path = np.zeros_like(x)
-    for slope, weight in ((0.34, 0.16), (-0.28, 0.08)):
+    for slope, weight in ((body.rib_slope, 0.16), (-0.8 * body.rib_slope, 0.08)):
         phase = (y - slope * reach**1.6 * 0.5) * body.ribs * 1.25 + body.rib_phase
         band = np.abs((phase % 1) - 0.5)
         path += weight * (_soft(band - 0.17, 0.02) + 0.5 * np.exp(-(((band - 0.17) / 0.03) ** 2)))

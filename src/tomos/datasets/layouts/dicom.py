@@ -147,7 +147,27 @@ def _entries(root: Path, exclude: Path | None, progress: Progress) -> list[_Entr
         for path in series.files:
             origin, modality = _header(path)
             entries.append(_Entry(str(path), path.relative_to(root), origin, modality))
+    taken = {path for series in listed for path in series.files}
+    entries += [
+        _Entry(str(path), path.relative_to(root), Origin(path=str(path)), "")
+        for path in _files(root, exclude)
+        if path not in taken and _is_damaged(path)
+    ]
     return sorted(entries, key=lambda entry: natural(entry.path.as_posix()))
+
+
+def _is_damaged(path: Path) -> bool:
+    """A DICOM file that cannot be scanned stands as a case, so that `check` names it."""
+    from tomos.formats import LIMITS, dicom
+    from tomos.formats.dicom.reader import load
+
+    if not dicom.sniff(_head(path)):
+        return False
+    try:
+        load(path, LIMITS)
+    except (FormatError, OSError):
+        return True
+    return False
 
 
 def _header(path: Path) -> tuple[Origin, str]:
