@@ -7,6 +7,7 @@ or at least by being named in the docstring's prose, which then stands above the
 from __future__ import annotations
 
 import argparse
+import importlib
 import inspect
 import re
 import tomllib
@@ -93,6 +94,18 @@ def settings(kind: type[Settings], section: str = "") -> str:
         raise Undocumented(", ".join([*silent, *(f"{section}.{s} (gone)" for s in strangers)]))
     columns = table(("setting", "kind", "default", "meaning"), rows)
     return "\n\n".join(filter(None, [words, columns if rows else "No settings."]))
+
+
+def inner(kind: type[Settings]) -> list[type[Settings]]:
+    """The settings that lie in lists of `kind`'s settings, in order."""
+
+    def within(annotation: Any) -> Iterator[type[Settings]]:
+        if inspect.isclass(annotation) and issubclass(annotation, Settings):
+            yield annotation
+        for part in typing.get_args(annotation):
+            yield from within(part)
+
+    return [each for field in kind.model_fields.values() for each in within(field.annotation)]
 
 
 def _documentation(kind: type) -> tuple[str, dict[str, str]]:
@@ -217,3 +230,41 @@ def same(what: str, there: set[str], described: set[str]) -> None:
     odd += [f"{what}: {key} (gone)" for key in sorted(described - there)]
     if odd:
         raise Undocumented(", ".join(odd))
+
+
+def limits() -> str:
+    """The bounds of `tomos.formats.Limits` and their values."""
+    from dataclasses import fields
+
+    from tomos.formats import Limits
+
+    words, meant = split_docstring(Limits.__doc__ or "")
+    rows = ((f"`{f.name}`", f"{f.default:,}", meant[f.name]) for f in fields(Limits))
+    return f"{words}\n\n" + table(("limit", "value", "meaning"), rows)
+
+
+def steps(package: str) -> list[str]:
+    """A section for every step of a folder."""
+    from tomos.config import names
+
+    parts = []
+    for name in names(package):
+        module = importlib.import_module(f"{package}.{name}")
+        parts.append(
+            f"## {name}\n\n" + settings(module.Step, f"{package.rsplit('.', 1)[1]}.{name}")
+        )
+    return parts
+
+
+def modules(package: Any) -> str:
+    """A table of the plug-ins of a folder, by the first paragraph of each."""
+    from tomos.config import names
+
+    rows = (
+        (
+            f"`{name}`",
+            importlib.import_module(f"{package.__name__}.{name}").__doc__.split("\n\n")[0],
+        )
+        for name in names(package.__name__)
+    )
+    return table(("name", "what it is"), rows)

@@ -14,7 +14,6 @@ import pkgutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 from describing import (
@@ -23,17 +22,19 @@ from describing import (
     figures,
     flags,
     function,
+    inner,
+    limits,
+    modules,
     paths,
     prose,
     same,
     settings,
+    steps,
     table,
 )
 
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py from the code; change it there, then run: make docs -->"
-# These need PyTorch to be imported; the others are made in the base install.
-WITH_TORCH = ("augment", "models", "learning")
 
 
 def page(title: str, lead: str, *parts: str) -> str:
@@ -93,7 +94,7 @@ def dataset() -> str:
         "## cases.csv\n\nOne row a case. Every other column is kept as a clinical value, by which "
         f"figures can be split into subgroups.\n\n{columns}",
         *(f"## {kind.__name__}\n\n{settings(kind)}" for kind in kinds),
-        "## Layouts that are recognised\n\n" + _modules(layouts),
+        "## Layouts that are recognised\n\n" + modules(layouts),
     )
 
 
@@ -137,7 +138,7 @@ def prepare() -> str:
         "The entries of `prepare` in a plan and in a model file, as "
         '`{ step = "resize", size = [224, 224] }`. Training and serving run the same code, on '
         "numpy. A step that changes the grid changes the image's affine with it.",
-        *_steps("tomos.transforms.prepare"),
+        *steps("tomos.transforms.prepare"),
     )
 
 
@@ -148,7 +149,7 @@ def augment() -> str:
         "pictures while a network learns, never when it is judged or used. Every step also takes "
         "`probability`, the share of pictures that it is carried out for; steps that move pixels "
         "take `padding`.",
-        *_steps("tomos.transforms.augment"),
+        *steps("tomos.transforms.augment"),
     )
 
 
@@ -168,6 +169,7 @@ def models() -> str:
         variants = ", ".join(f"`{variant.__name__}`" for variant in module.VARIANTS)
         text = f"## {name}\n\n{variants}\n\n{prose(module.__doc__)}"
         parts.append(f"{text}\n\n{settings(module.Options, f'models.{name}')}")
+        parts += [f"### {kind.__name__}\n\n{settings(kind)}" for kind in inner(module.Options)]
     return page(
         "Networks",
         "For `model.name` of a plan. `timm:NAME` and `monai:NAME` are resolved by those libraries "
@@ -318,6 +320,20 @@ def http() -> str:
     )
 
 
+def index() -> str:
+    """All other pages, by title and first sentence."""
+    titles = WORDS["reference"]
+    same("reference", set(PAGES) - {"index"}, set(titles))
+    parts = ((name, *titles[name].split(": ", 1)) for name in PAGES if name != "index")
+    rows = ((f"[{title}]({name}.md)", about) for name, title, about in parts)
+    return page(
+        "Reference",
+        "Made from the code by `make docs`; a test fails where it is out of date, and where a "
+        "flag, setting or key has no description.",
+        table(("page", "what it lists"), rows),
+    )
+
+
 def python() -> str:
     """The verbs as functions."""
     named = {
@@ -334,6 +350,7 @@ def python() -> str:
     from tomos.inference import Predictor
     from tomos.types import Image
 
+    parts.append("## Limits\n\n`from tomos.formats import Limits`\n\n" + limits())
     parts.append("## formats.read\n\n`from tomos import formats`\n\n" + function(read, "read"))
     for kind in (Image, Predictor):
         home = kind.__module__.rsplit(".", 1)[0]
@@ -348,40 +365,16 @@ def python() -> str:
     )
 
 
-def _steps(package: str) -> list[str]:
-    from tomos.config import names
-
-    parts = []
-    for name in names(package):
-        module = importlib.import_module(f"{package}.{name}")
-        parts.append(
-            f"## {name}\n\n" + settings(module.Step, f"{package.rsplit('.', 1)[1]}.{name}")
-        )
-    return parts
-
-
-def _modules(package: Any) -> str:
-    from tomos.config import names
-
-    rows = (
-        (
-            f"`{name}`",
-            importlib.import_module(f"{package.__name__}.{name}").__doc__.split("\n\n")[0],
-        )
-        for name in names(package.__name__)
-    )
-    return table(("name", "what it is"), rows)
-
-
 PAGES: dict[str, Callable[[], str]] = {
     "commands": commands, "dataset": dataset, "check": check, "plan": plan, "prepare": prepare,
     "augment": augment, "models": models, "learning": learning, "explain": explain,
     "manifest": manifest, "metrics": metrics, "errors": errors, "http": http, "python": python,
+    "index": index,
 }  # fmt: skip
 
 
 def made(names: list[str] | None = None) -> dict[Path, str]:
-    """Path -> content of the pages `names` (all). Raises Undocumented with every gap at once."""
+    """Path -> content of the pages `names` (all). Raises Undocumented, with a gap of each page."""
     pages, silent = {}, []
     for name in names or list(PAGES):
         try:
@@ -401,9 +394,9 @@ def main() -> int:
         print(f"not documented (docstring, help text or docs/words.toml): {gap}", file=sys.stderr)
         return 1
     stale = [p for p, text in pages.items() if not p.exists() or p.read_text("utf-8") != text]
+    FOLDER.mkdir(exist_ok=True)
     for path in stale:
         if not check_only:
-            path.parent.mkdir(exist_ok=True)
             path.write_text(pages[path], encoding="utf-8")
         print(f"{'out of date' if check_only else 'wrote'}: {path.name}")
     return int(check_only and bool(stale))

@@ -21,6 +21,7 @@ from tomos.datasets import phantom
 from tomos.formats import dicom
 from tomos.types import Image
 
+REAL = Path(__file__).parents[2] / "shared" / "data"
 PATIENTS, SIDE = 44, 64
 CLASSES = ("normal", "nodule")
 # A recipe spares the time in which a plan of the rules measures the networks of its choice.
@@ -90,7 +91,10 @@ def table(folder: Path) -> None:
 
 
 def npz(folder: Path) -> None:
-    """`pneumoniamnist.npz` in MedMNIST's form, 28 x 28, split by patient."""
+    """`pneumoniamnist.npz`: the real one where it is, else drawn in its form, 28 x 28."""
+    if (REAL / "medmnist/pneumoniamnist.npz").is_file():
+        (folder / "pneumoniamnist.npz").symlink_to(REAL / "medmnist/pneumoniamnist.npz")
+        return
     from tomos.transforms.prepare import Chain
 
     small = Chain([{"step": "resize", "size": [28, 28]}])
@@ -104,7 +108,11 @@ def npz(folder: Path) -> None:
 
 
 def sources(folder: Path) -> None:
-    """`chest/CLASS/PATIENT_N.png`, three classes, one of which comes with a dark border."""
+    """`chest/CLASS/...`: real films of two sources where they are, else drawn ones, of which one
+    class comes with a dark border."""
+    if (REAL / "cxr_three_class").is_dir():
+        (folder / "chest").symlink_to(REAL / "cxr_three_class")
+        return
     names = ("Covid-19", "No_findings", "Pneumonia")
     for number, (patient, _, pixels) in enumerate(drawn()):
         label = names[number // 2 % 3]
