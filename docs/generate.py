@@ -336,13 +336,10 @@ def index() -> str:
 
 def python() -> str:
     """The verbs as functions."""
-    named = {
-        "import_data": "import_data", "check": "check", "plan": "make_plan", "train": "train",
-        "run": "run", "evaluate": "evaluate", "predict": "predict", "explain": "explain",
-        "describe": "describe",
-    }  # fmt: skip
+    verbs = "import_data check plan train run evaluate predict explain describe".split()
     parts = []
-    for module, name in named.items():
+    for module in verbs:
+        name = "make_plan" if module == "plan" else module
         found = getattr(importlib.import_module(f"tomos.workflows.{module}"), name)
         parts.append(f"## {name}\n\n`from tomos.workflows.{module} import {name}`\n\n"
                      + function(found, name))  # fmt: skip

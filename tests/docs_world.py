@@ -141,6 +141,11 @@ def elsewhere(folder: Path) -> None:
     )
 
 
+def examples(folder: Path) -> None:
+    """The repository's `examples`, as they are in a checkout."""
+    (folder / "examples").symlink_to(Path(__file__).parents[1] / "examples")
+
+
 def made_run(folder: Path) -> None:
     """A data set `dataset` of the films and a finished run `run` on it."""
     from tomos.workflows.import_data import import_data
@@ -210,5 +215,6 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "npz": npz,
     "sources": sources,
     "elsewhere": elsewhere,
+    "examples": examples,
 }
 SHARED = ("dataset", "run")
