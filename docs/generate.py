@@ -321,7 +321,7 @@ def http() -> str:
 
 
 def index() -> str:
-    """All other pages, by title and first sentence."""
+    """All other pages."""
     titles = WORDS["reference"]
     same("reference", set(PAGES) - {"index"}, set(titles))
     parts = ((name, *titles[name].split(": ", 1)) for name in PAGES if name != "index")
@@ -336,7 +336,7 @@ def index() -> str:
 
 def python() -> str:
     """The verbs as functions."""
-    verbs = "import_data check plan train run evaluate predict explain describe".split()
+    verbs = ["import_data", "check", "plan", "train", "run", "evaluate", "predict", "explain"]
     parts = []
     for module in verbs:
         name = "make_plan" if module == "plan" else module
