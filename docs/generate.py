@@ -1,8 +1,7 @@
 """Write `docs/reference/*.md` from the code: `make docs`, or `python docs/generate.py`.
 
-Every flag, setting, step, network, error, key of metrics.json and HTTP address is read from where
-it is defined, so that the reference cannot say anything else. What has no description is named and
-nothing is written. `python docs/generate.py --check` only says which pages are out of date.
+Every flag, setting, step, network, error, key and address is read from where it is defined, so that
+the reference cannot say anything else. What has no description is named, and nothing is written. `python docs/generate.py --check` only says which pages are out of date.
 """
 
 from __future__ import annotations
@@ -328,15 +327,15 @@ def index() -> str:
     rows = ((f"[{title}]({name}.md)", about) for name, title, about in parts)
     return page(
         "Reference",
-        "Made from the code by `make docs`; a test fails where it is out of date, and where a "
-        "flag, setting or key has no description.",
+        "Made from the code by `make docs`; a test fails where it is out of date.",
         table(("page", "what it lists"), rows),
     )
 
 
 def python() -> str:
     """The verbs as functions."""
-    verbs = ["import_data", "check", "plan", "train", "run", "evaluate", "predict", "explain"]
+    verbs = ["import_data", "check", "plan", "train", "run", "evaluate", "predict"]
+    verbs += ["explain", "describe"]
     parts = []
     for module in verbs:
         name = "make_plan" if module == "plan" else module
@@ -355,9 +354,8 @@ def python() -> str:
                      + prose(kind.__doc__))  # fmt: skip
     return page(
         "Python",
-        "Every command is one function of `tomos.workflows`, from files to files. All take a "
-        "`progress` (see `tomos.types.Progress`) and are silent without one. What is refused is "
-        "raised as one of the [errors](errors.md).",
+        "Every command is one function of `tomos.workflows`, from files to files, silent unless "
+        "given a `progress` (`tomos.types.Progress`). Refusals are [errors](errors.md).",
         *parts,
     )
 
@@ -391,7 +389,6 @@ def main() -> int:
         print(f"not documented (docstring, help text or docs/words.toml): {gap}", file=sys.stderr)
         return 1
     stale = [p for p, text in pages.items() if not p.exists() or p.read_text("utf-8") != text]
-    FOLDER.mkdir(exist_ok=True)
     for path in stale:
         if not check_only:
             path.write_text(pages[path], encoding="utf-8")
