@@ -12,7 +12,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--serve", action="store_true", help="open the result in the browser")
     parser.add_argument("--port", type=int, default=8080, help="port of --serve (8080)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other films (0)")
-    parser.add_argument("--minutes", type=float, default=2.0, help="minutes of training (2)")
+    parser.add_argument("--minutes", type=float, default=2.5, help="minutes of training (2.5)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -74,7 +74,7 @@ def film(
     path += 0.55 * _heart(body, y, x) + 0.5 * _spine(body, y, x) + _ribs(body, y, x, lungs)
     path += _vessels(body, rng, y, x, lungs)
     path += (
-        0.06 * _cloud(rng, side, 6) + 0.04 * _cloud(rng, side, 24) + 0.03 * _cloud(rng, side, 48)
+        0.06 * _cloud(rng, side, 6) + 0.04 * _cloud(rng, side, 24) + 0.07 * _cloud(rng, side, 48)
     )
     found = [_place(rng, lungs) for _ in range(lesions)]
     for lesion in found:
@@ -199,12 +199,12 @@ def _place(rng, lungs):
     side = lungs.shape[0]
     ys, xs = np.nonzero(lungs > 0.9)
     pick = rng.integers(len(ys))
-    radius = side * rng.uniform(0.03, 0.06)
+    radius = side * rng.uniform(0.034, 0.065)
     return Lesion(
         y=float(ys[pick]),
         x=float(xs[pick]),
         radius=float(radius),
-        strength=float(rng.uniform(0.3, 0.55)),
+        strength=float(rng.uniform(0.45, 0.7)),
     )
 
 

@@ -120,11 +120,13 @@ def candidates(fp: Fingerprint) -> Iterator[Candidate]:
 
 
 def _shape(side: int, width: int) -> dict[str, Any]:
-    """Stages until the last map is about 4 to 7 pixels wide."""
+    """Stages until the last map is 7 to 10 pixels wide: coarser, and a heat map shows nothing."""
     if side <= 40:
-        return {"width": width, "blocks": [1, 2, 2, 1], "stem": "small"}
-    if side <= 128:
-        return {"width": width, "blocks": [1, 2, 2, 1], "stem": "medium"}
+        return {"width": width, "blocks": [1, 2, 2], "stem": "small"}
+    if side <= 100:
+        return {"width": width, "blocks": [1, 2, 2], "stem": "medium"}
+    if side <= 160:
+        return {"width": width, "blocks": [1, 1, 2, 2], "stem": "medium"}
     return {"width": width, "blocks": [1, 2, 2, 1], "stem": "imagenet"}
 
 

@@ -62,7 +62,7 @@ class Shown:
 
 
 def demo(
-    out: str | Path, *, seed: int = 0, minutes: float = 2.0, progress: Progress | None = None
+    out: str | Path, *, seed: int = 0, minutes: float = 2.5, progress: Progress | None = None
 ) -> Shown:
     """Draw films into OUT, go the whole way, and answer on one film of a patient never seen.
 
