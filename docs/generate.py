@@ -1,7 +1,8 @@
 """Write `docs/reference/*.md` from the code: `make docs`, or `python docs/generate.py`.
 
 Every flag, setting, step, network, error, key and address is read from where it is defined, so that
-the reference cannot say anything else. What has no description is named, and nothing is written. `python docs/generate.py --check` only says which pages are out of date.
+the reference cannot say anything else. What has no description is named, and nothing is written.
+`python docs/generate.py --check` only says which pages are out of date.
 """
 
 from __future__ import annotations
