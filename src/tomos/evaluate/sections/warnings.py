@@ -125,7 +125,8 @@ def _about_shortcuts(view: View) -> list[Notice]:
                 f"A shortcut exists: {name.en} alone gives {figure.en} {value} "
                 f"{interval(span).en}. "
                 "The model may have learned the source of the pictures, not the disease.",
-                f"存在捷径：仅凭{name.zh or name.en}即可得到{figure.zh} {value}{interval(span).zh}。"
+                f"存在捷径：仅凭{name.zh or name.en}即可得到"
+                f"{figure.zh} {value}{interval(span).zh}。"
                 "模型学到的可能是图像来源而非疾病。",
             )
             out.append(Notice(text))
