@@ -1,8 +1,13 @@
 """What many tests share: where real data lie, and small worlds to test in."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Two workers on two cores: threads inside each would only wait for one another.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
