@@ -70,7 +70,7 @@ def commands() -> str:
 
 
 def parser_of(name: str) -> argparse.ArgumentParser:
-    """The parser of one command, as `tomos NAME` builds it."""
+    """As `tomos NAME` builds it."""
     module = importlib.import_module(f"tomos.cli.{name.replace('import', 'import_')}")
     parser = argparse.ArgumentParser(prog=f"tomos {name}", description=module.HELP)
     module.arguments(parser)
@@ -334,7 +334,6 @@ def index() -> str:
 
 
 def python() -> str:
-    """The verbs as functions."""
     verbs = ["import_data", "check", "plan", "train", "run", "evaluate", "predict"]
     verbs += ["explain", "describe"]
     parts = []
