@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 HELP = "Make a data set of a folder per class, train/test pairs, a CSV, a MedMNIST npz or DICOM."
 
 
@@ -19,8 +21,7 @@ def arguments(parser) -> None:
     flag("dataset", help="the folder to make; the originals stay where they are")
     flag("--dry-run", action="store_true", help="show what it would be, write nothing")
     flag("--copy", action="store_true", help="copy the images into the data set")
-    meaning = "what a table's column means: label='class label', image='image ID', patient=..."
-    flag("--column", action="append", default=[], metavar="OURS=THEIRS", help=meaning)
+    add_column(parser)
     for name, (value, meaning) in FLAGS.items():
         flag(name, default="", metavar=value, help=meaning)
     meaning = "shares of train, val and test where the source has no split (default 70/10/20)"
@@ -31,21 +32,35 @@ def arguments(parser) -> None:
     flag("--json", action="store_true", help="the result as JSON on stdout")
 
 
-def run(args) -> None:
-    from tomos.cli.terminal import Terminal, print_json
+def add_column(parser: argparse.ArgumentParser) -> None:
+    """--column, which `run` has, too."""
+    meaning = "what a table's column means: label='class label', image='image ID', patient=..."
+    parser.add_argument(
+        "--column", action="append", default=[], metavar="OURS=THEIRS", help=meaning
+    )
+
+
+def column_names(pairs: list[str]) -> dict[str, str]:
+    """OURS=THEIRS words as a table. SettingsError for a word without "="."""
     from tomos.types import SettingsError
-    from tomos.workflows.import_data import import_data
 
     columns = {}
-    for pair in args.column:
+    for pair in pairs:
         ours, equals, theirs = pair.partition("=")
         if not equals:
             raise SettingsError(f"--column {pair}: expected OURS=THEIRS, as in label='class label'")
         columns[ours.strip()] = theirs.strip()
+    return columns
+
+
+def run(args) -> None:
+    from tomos.cli.terminal import Terminal, print_json
+    from tomos.workflows.import_data import import_data
+
     made = import_data(
         args.source,
         args.dataset,
-        columns=columns,
+        columns=column_names(args.column),
         images=args.images,
         labels=args.labels,
         patient=args.patient,

@@ -8,6 +8,7 @@ HELP = "The whole way on your own data: import, check, plan, train, evaluate, ex
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    from tomos.cli.import_ import add_column
     from tomos.cli.plan import options
 
     parser.add_argument("source", help="folder, CSV, npz or data set")
@@ -16,12 +17,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="port of --serve (8080)")
     parser.add_argument("--labels", metavar="CSV", help="labels by path, UID or patient")
     parser.add_argument("--patient", default="", help="column or pattern that names the patient")
-    parser.add_argument("--column", action="append", default=[], metavar="OURS=THEIRS")
+    add_column(parser)
     parser.add_argument("--images", default="", metavar="PATTERN", help="as '{:03d}.bmp'")
     options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from tomos.cli.import_ import column_names
     from tomos.cli.terminal import Terminal
     from tomos.workflows.run import run as run_all
 
@@ -36,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         accept_leak=args.accept_leak,
         labels=args.labels,
         patient=args.patient,
-        columns=dict(pair.partition("=")[::2] for pair in args.column),
+        columns=column_names(args.column),
         images=args.images,
         progress=Terminal(),
     )

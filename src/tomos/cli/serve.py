@@ -24,6 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--timeout", type=float, default=60, metavar="SECONDS", help=slow)
     language = "language of the page until the reader chooses (auto: the browser's)"
     add("--lang", default="auto", choices=("auto", "en", "zh"), help=language)
+    keys = "accept only models signed by these public keys (PEM file or folder)"
+    add("--trust", metavar="KEYS", help=keys)
     proxy = "a further host name to answer to, as behind a proxy; may be repeated"
     add("--allow-host", action="append", default=[], metavar="NAME", help=proxy)
 
@@ -47,5 +49,6 @@ def run(args: argparse.Namespace) -> int | None:
         timeout=args.timeout,
         language=args.lang,
         allow_hosts=args.allow_host,
+        trust=args.trust,
     )
     return None

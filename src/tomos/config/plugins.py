@@ -22,18 +22,18 @@ def names(package: str) -> list[str]:
     return sorted({*here, *(point.name for point in entry_points(group=package))})
 
 
-def plugin(package: str, name: str) -> ModuleType:
+def plugin(package: str, name: str, what: str = "") -> ModuleType:
     """The module `name` of `package`.
 
+    what  what such a file is called in a message; the package's own name when empty
     Raises SettingsError, with the nearest names, when there is none.
     """
     from importlib.metadata import entry_points
 
     known = names(package)
     if name not in known:
-        raise SettingsError(
-            f"no {package.rsplit('.', 1)[1]} named {name!r}{did_you_mean(name, known)}"
-        )
+        what = what or package.rsplit(".", 1)[1]
+        raise SettingsError(f"no {what} named {name!r}{did_you_mean(name, known)}")
     for point in entry_points(group=package):
         if point.name == name:
             return point.load()

@@ -78,6 +78,22 @@ def override(settings: S, assignments: Iterable[str]) -> S:
     return parse(type(settings), data, f"--set {' '.join(assignments)}")
 
 
+def check_keys(kind: type[Settings], assignments: Iterable[str]) -> None:
+    """Raise SettingsError for a key that no settings of `kind` have, before any are there."""
+    for assignment in assignments:
+        key = assignment.partition("=")[0].strip()
+        here: Any = kind
+        for step in key.split("."):
+            if not (isinstance(here, type) and issubclass(here, BaseModel)):
+                break
+            fields = {field.alias or name: field for name, field in here.model_fields.items()}
+            if step not in fields:
+                raise SettingsError(
+                    f"--set {key}: unknown setting {step!r}{did_you_mean(step, list(fields))}"
+                )
+            here = fields[step].annotation
+
+
 def _assign(data: dict, settings: Settings, key: str, value: Any) -> None:
     *path, last = key.split(".")
     place: Any = data

@@ -34,7 +34,9 @@ def methods() -> list[str]:
 
 def maps(method: str, net: Any, x_BCYX: np.ndarray, target: int | np.ndarray) -> np.ndarray:
     """(B, Y, X) float32 in 0..1 by `method`; SettingsError for an unknown one, with the nearest."""
-    return config.plugin("tomos.explain", method).explain(net, x_BCYX, target)
+    return config.plugin("tomos.explain", method, "method of explaining").explain(
+        net, x_BCYX, target
+    )
 
 
 def heatmap(predictor: Predictor, image: Image, label: str, method: str = "") -> Image:
@@ -45,7 +47,7 @@ def heatmap(predictor: Predictor, image: Image, label: str, method: str = "") ->
     torch, PackageError where the network does not give what the method needs.
     """
     method = method or predictor.manifest.map_method
-    module = config.plugin("tomos.explain", method)
+    module = config.plugin("tomos.explain", method, "method of explaining")
     if label not in predictor.classes:
         from tomos.config.plugins import did_you_mean
 

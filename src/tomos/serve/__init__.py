@@ -28,10 +28,12 @@ def serve(
     timeout: float = 60.0,
     language: str = "auto",
     allow_hosts: Iterable[str] = (),
+    trust: str | None = None,
 ) -> None:
     """Load and prove the models, then answer until interrupted.
 
     threads  images read at the same time, each on one core; 0: one a core
+    trust    public keys: models not signed by one of them are refused
     queue    requests that may wait beyond those; timeout in seconds for one answer
     PackageError for a model that is refused, SettingsError for an address that cannot be had.
     """
@@ -57,7 +59,7 @@ def serve(
             waiting=queue,
             seconds=timeout,
         )
-        readers = load_all(models, backend=backend)
+        readers = load_all(models, backend=backend, trust=trust)
         for reader in readers:
             progress.say(f"{reader.name}: loaded, gives its own example's answer")
         if not listen.is_loopback(host):

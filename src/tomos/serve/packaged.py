@@ -24,13 +24,19 @@ class PackagedReader:
 
     threads  of one run of the network
     limits   under which uploads are read
+    trust    public keys that must have signed the file; None: any file is taken
     Raises PackageError when the file is refused or does not give its own answers here.
     """
 
     def __init__(
-        self, path: Path, threads: int = 1, backend: str = "onnxruntime", limits: Limits = LIMITS
+        self,
+        path: Path,
+        threads: int = 1,
+        backend: str = "onnxruntime",
+        limits: Limits = LIMITS,
+        trust: str | None = None,
     ):
-        self._package = package.read(path)
+        self._package = package.read(path, trust)
         self._predictor = Predictor(self._package, backend, threads)
         self._predictor.verify()
         self._limits = limits
@@ -163,12 +169,16 @@ def envelope_summary(envelope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_all(
-    paths: Iterable[Path], threads: int = 1, backend: str = "onnxruntime", limits: Limits = LIMITS
+    paths: Iterable[Path],
+    threads: int = 1,
+    backend: str = "onnxruntime",
+    limits: Limits = LIMITS,
+    trust: str | None = None,
 ) -> list[Reader]:
     """One reader a file. PackageError when two models have one name: addresses would be unclear."""
     readers: dict[str, Reader] = {}
     for path in paths:
-        reader = PackagedReader(path, threads, backend, limits)
+        reader = PackagedReader(path, threads, backend, limits, trust)
         if reader.name in readers:
             raise PackageError(
                 f"{path}: a second model named {reader.name!r}; serve them on two ports"

@@ -94,10 +94,17 @@ def evaluate(
     from tomos.workflows.report import report
 
     progress = progress or Silent()
-    predictor = Predictor(Path(model), threads=threads)
+    model = model_file(model)
+    predictor = Predictor(model, threads=threads)
     judged = judge(predictor, datasets.open(dataset), split, by, prevalence, progress)
-    folder = Path(out) if out else Path(model).parent / f"{judged.dataset.info.name}-{split}"
+    folder = Path(out) if out else model.parent / f"{judged.dataset.info.name}-{split}"
     return report(judged, folder, progress=progress)
+
+
+def model_file(model: str | Path) -> Path:
+    """The model file itself, where the folder of its run is given."""
+    path = Path(model)
+    return path / "model.tomos" if path.is_dir() else path
 
 
 def judge(
@@ -262,10 +269,11 @@ def compare(
 
     `out` defaults to the folder of the second model. Raises DatasetError when classes differ.
     """
+    files = model_file(first), model_file(second)
     opened = datasets.open(dataset)
     pair = [
-        judge(Predictor(Path(model), threads=threads), opened, split, by, prevalence, progress)
-        for model in (first, second)
+        judge(Predictor(model, threads=threads), opened, split, by, prevalence, progress)
+        for model in files
     ]
     both = set(pair[0].table.cases) & set(pair[1].table.cases)
     tables = [
@@ -273,9 +281,9 @@ def compare(
         for judged in pair
     ]
     points = tuple(_for_scoring(judged.points, judged.table) for judged in pair)
-    names = _names(Path(first), Path(second))
+    names = _names(*files)
     result = figures.compare(tables[0], tables[1], points, names)
-    folder = Path(out) if out else Path(second).parent
+    folder = Path(out) if out else files[1].parent
     text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     atomic_write(folder / "comparison.json", text.encode())
     figures.write_comparison(folder / "comparison.html", result)

@@ -35,6 +35,7 @@ def make_plan(
     find_rate  replace the rule's learning rate by that of a range test on the data
     """
     progress = progress or Silent()
+    config.check_keys(Plan, overrides)
     needs_torch("planning (it times the networks on this machine)")
     folder = Path(dataset)
     if learnable is None:

@@ -64,6 +64,7 @@ def train(
     from tomos.train import train as learn
 
     progress = progress or Silent()
+    config.check_keys(Plan, overrides)
     needs_torch("training")
     opened = datasets.open(dataset)
     run = Path(out) if out else Path("runs") / opened.info.name
