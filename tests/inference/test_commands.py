@@ -107,7 +107,7 @@ def test_the_readable_form(world, capsys):
         (["predict", "MODEL", "x.png", "--as", "pngg"], "--as pngg"),
         (["predict", "MODEL", "x.png", "--as", "png"], "-o DIR"),
         (["predict", "MODEL", "x.png", "--backend", "onxruntime"], "did you mean 'onnxruntime'"),
-        (["explain", "MODEL", "films", "--method", "cams"], "no explain named 'cams'"),
+        (["explain", "MODEL", "films", "--method", "cams"], "no method of explaining named 'cams'"),
         (["explain", "MODEL", "films", "--label", "brigth"], "did you mean 'bright'"),
         (["describe", "bad.png"], "something else"),
     ],
