@@ -1,8 +1,7 @@
 """The rules for classifying pictures: from a fingerprint and a time budget to every choice.
 
 Each rule is a small function that returns a value and the sentence that goes into the plan. The
-numbers were found by cross-validation on train + validation parts only; `docs/concepts/plan.md`
-says on which data, and `benchmarks/rules.py` repeats it.
+numbers are checked by cross-validation on train + validation parts only (`benchmarks/rules.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ from tomos.types import PlanError
 LADDER = (28, 32, 48, 64, 96, 128, 160, 224, 320)
 # Below this, a flipped picture is hardly told from an upright one (plan/symmetry.py).
 HARMLESS = 0.75
-# Pictures shown to one network before more of them bring less than another network does.
+# Pictures shown to one network before more of them bring less than another network does: a first
+# guess, not yet measured.
 SHOWN_LEAST, SHOWN_EACH, SHOWN_MOST = 30_000, 25, 400_000
 # The share of the budget that learning may take; the rest is preparation, judging and packing.
 SHARE = 0.8
