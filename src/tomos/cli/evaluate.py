@@ -21,7 +21,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tomos.cli.terminal import Terminal, print_json
     from tomos.types import SettingsError
-    from tomos.workflows.evaluate import Compared, Judged, compare, evaluate
+    from tomos.workflows.evaluate import Compared, compare, evaluate
+    from tomos.workflows.judging import Judged
 
     if len(args.model) > 2:
         raise SettingsError(f"expected one model or two to compare, got {len(args.model)}")

@@ -33,6 +33,18 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def wishes(args: argparse.Namespace) -> dict:
+    """What `options` asked for, as the workflows take it."""
+    return {
+        "minutes": args.minutes,
+        "seed": args.seed,
+        "recipe": args.recipe,
+        "device": args.device,
+        "overrides": args.set,
+        "accept_leak": args.accept_leak,
+    }
+
+
 def run(args: argparse.Namespace) -> int:
     from tomos.cli.terminal import Terminal, print_json
     from tomos.workflows.plan import make_plan
@@ -40,12 +52,7 @@ def run(args: argparse.Namespace) -> int:
     made, path = make_plan(
         args.dataset,
         args.out,
-        minutes=args.minutes,
-        seed=args.seed,
-        recipe=args.recipe,
-        device=args.device,
-        overrides=args.set,
-        accept_leak=args.accept_leak,
+        **wishes(args),
         find_rate=args.find_rate,
         progress=Terminal(),
     )

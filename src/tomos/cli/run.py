@@ -24,18 +24,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from tomos.cli.import_ import column_names
+    from tomos.cli.plan import wishes
     from tomos.cli.terminal import Terminal
     from tomos.workflows.run import run as run_all
 
     done = run_all(
         args.source,
         args.out,
-        minutes=args.minutes,
-        seed=args.seed,
-        recipe=args.recipe,
-        device=args.device,
-        overrides=args.set,
-        accept_leak=args.accept_leak,
+        **wishes(args),
         labels=args.labels,
         patient=args.patient,
         columns=column_names(args.column),

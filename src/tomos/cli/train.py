@@ -21,6 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from tomos.cli.plan import wishes
     from tomos.cli.terminal import Terminal, print_json
     from tomos.workflows.train import train
 
@@ -28,12 +29,7 @@ def run(args: argparse.Namespace) -> int:
         args.dataset,
         args.out,
         plan_file=args.plan,
-        minutes=args.minutes,
-        seed=args.seed,
-        recipe=args.recipe,
-        device=args.device,
-        overrides=args.set,
-        accept_leak=args.accept_leak,
+        **wishes(args),
         resume=args.resume,
         progress=Terminal(),
     )

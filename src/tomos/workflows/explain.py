@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from tomos.explain import heatmap, overlay, shown
 from tomos.inference import Predictor
 from tomos.inference.verdict import is_finding
 from tomos.types import Answer, FormatError, Image, Progress, Silent, TomosError
+from tomos.workflows.inputs import addresses, stems
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,6 @@ def explain(
     Raises what concerns all images (an unknown method or class, a missing library); what concerns
     one image becomes its `error`.
     """
-    from tomos.workflows.predict import addresses
-
     progress = progress or Silent()
     predictor = model if isinstance(model, Predictor) else Predictor(model, threads=threads)
     method = method or predictor.manifest.map_method
@@ -123,21 +121,6 @@ def write_maps(
         formats.write_nifti(heat, path)
         files["nifti"] = str(path)
     return files
-
-
-def stems(addresses: Iterable[str]) -> list[str]:
-    """A name for each address that a file can have: short, plain, and no two alike."""
-    names: list[str] = []
-    for address in addresses:
-        path, _, member = address.rpartition("#") if "#" in address else (address, "", "")
-        stem = Path(path).name.removesuffix(".gz").rsplit(".", 1)[0] or "image"
-        names.append(re.sub(r"[^\w.-]+", "-", f"{stem}-{member}" if member else stem)[:80])
-    seen: dict[str, int] = {}
-    unique = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        unique.append(name if names.count(name) == 1 else f"{name}-{seen[name]}")
-    return unique
 
 
 def _plane(image: Image, heat: Image) -> tuple[Image, np.ndarray]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from tomos import config, formats, package
 from tomos.inference import Predictor
-from tomos.types import Prediction, Progress, SettingsError, Silent, TomosError
-from tomos.workflows.explain import asked, stems, write_maps
+from tomos.types import Prediction, Progress, SettingsError, Silent
+from tomos.workflows.explain import asked, write_maps
+from tomos.workflows.inputs import addresses, stems
 
 FORMS = ("json", "png", "nifti")
 
@@ -65,48 +66,6 @@ def as_json(name: str, predictions: Iterable[Prediction]) -> dict[str, Any]:
         "model": name,
         "predictions": [prediction.to_json() for prediction in predictions],
     }
-
-
-def addresses(inputs: Iterable[str | Path]) -> Iterable[str]:
-    """The images that inputs stand for, in order.
-
-    A file is itself, or its members (rows of an npz, frames); `x.npz#test` are the rows of that
-    part; a folder gives its DICOM series and every other image below it, by name. What cannot be
-    opened stays as it is, so that reading it says why.
-    """
-    for given in inputs:
-        path = str(given).rpartition("#")[0]
-        try:
-            if Path(given).is_dir():
-                yield from _in_folder(Path(given))
-            elif path and Path(path).is_file() and not Path(given).exists():
-                inside = [a for a in formats.members(path) if a.startswith(f"{given}/")]
-                yield from inside or [str(given)]
-            else:
-                yield from formats.members(given)
-        except TomosError:
-            yield str(given)
-
-
-def _in_folder(folder: Path) -> Iterable[str]:
-    series = formats.series(folder)
-    taken: set[Path] = set()
-    for each in series:
-        taken.update(map(Path, each.files))
-        if each.volume:
-            yield each.address
-        else:
-            for file in each.files:
-                yield from formats.members(file)
-    others = [
-        file
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and file not in taken and formats.is_image(file)
-    ]
-    if not series and not others:
-        yield str(folder)
-    for file in others:
-        yield from formats.members(file)
 
 
 def _check_forms(forms: Sequence[str], out: str | Path | None) -> None:

@@ -29,7 +29,7 @@ from tomos.plan import Plan
 from tomos.transforms.prepare import Chain
 from tomos.types import FormatError, Image, Progress, Silent
 from tomos.workflows.card import NOT_FOR, PURPOSE, USERS
-from tomos.workflows.evaluate import Judged, save_metrics
+from tomos.workflows.judging import Judged, save_metrics
 
 WORST = 8
 SHOWN_SIDE = 256

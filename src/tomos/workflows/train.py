@@ -13,7 +13,7 @@ from tomos.inference import Predictor
 from tomos.plan import Plan, learned
 from tomos.transforms.prepare import Chain
 from tomos.types import PlanError, Progress, Silent
-from tomos.workflows.evaluate import Judged, judge
+from tomos.workflows.judging import Judged, judge
 from tomos.workflows.learning import LearningData
 from tomos.workflows.pack import add_figures, pack
 from tomos.workflows.plan import HEADER, chosen_device, make_plan, needs_torch

@@ -5,8 +5,8 @@ import { $, h, openDialog } from "../dom";
 import { language, maybe, number, percent, t } from "../i18n";
 import { icon } from "../icons";
 import { state } from "../state";
-import { table, words } from "./findings";
 import { prose } from "./prose";
+import { table, words } from "./wording";
 
 export function openCard(): void {
   const model = state.model;

@@ -9,6 +9,7 @@ import { readAgain, showMember } from "../reading";
 import { type Item, selectedItem, state } from "../state";
 import { brief, openCard } from "./card";
 import { tone, toneIcon } from "./files";
+import { table, words } from "./wording";
 
 export function showFindings(): void {
   const panel = $("findings");
@@ -16,9 +17,6 @@ export function showFindings(): void {
   panel.replaceChildren(...parts(item));
   panel.classList.toggle("empty", !item);
 }
-
-/** A class or label as words: underscores are spaces. */
-export const words = (name: string) => name.replaceAll("_", " ").split("|").join(", ");
 
 function parts(item: Item | null): Node[] {
   if (!item) return state.offline ? [offline()] : [h("p.faint", {}, t("findings.none")), ...brief()];
@@ -155,13 +153,6 @@ function facts(item: Item, answer: Answer): HTMLElement {
     [t("fact.time"), t("fact.seconds", { value: time })],
   ];
   return h("section", {}, h("h2", {}, t("findings.image")), table(rows));
-}
-
-/** Name and value pairs; those without a value are left out. */
-export function table(rows: [string, string | null | undefined][]): HTMLElement {
-  const kept = rows.filter(([, value]) => value);
-  const cells = kept.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
-  return h("dl", {}, ...cells);
 }
 
 function refused(item: Item): HTMLElement {
