@@ -5,7 +5,8 @@ import { maybe, megabytes, number, t } from "../i18n";
 import { type Item, changed, selectedItem, state } from "../state";
 import { decode } from "../viewer/picture";
 import type { Viewer } from "../viewer/viewer";
-import { refusal, verdictWords, words } from "./findings";
+import { refusal, verdictWords } from "./findings";
+import { words } from "./wording";
 
 let shown: Item["answer"] = null;
 
