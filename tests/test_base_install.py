@@ -83,12 +83,16 @@ def test_it_imports_and_checks_a_folder(base, tmp_path):
     run(base / "tomos", "check", tmp_path / "d")
 
 
-def test_learning_says_what_to_install(base, tmp_path):
+@pytest.mark.parametrize(
+    "words", [["plan", "d"], ["train", "d"], ["run", "d"], ["demo"], ["models"]], ids=" ".join
+)
+def test_learning_says_what_to_install(base, tmp_path, words):
     done = subprocess.run(
-        [str(base / "tomos"), "train", str(tmp_path)], capture_output=True, text=True, timeout=60
+        [str(base / "tomos"), *words], capture_output=True, text=True, timeout=60, cwd=tmp_path
     )
-    assert done.returncode == 2
+    assert done.returncode == 2, done.stderr[-500:]
     assert "pip install 'tomos[train]'" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_starts_quickly(base, trained):

@@ -15,6 +15,7 @@ from tomos.datasets import phantom
 from tomos.formats import dicom
 from tomos.types import Image, Origin, Prediction, Progress, Silent
 from tomos.workflows.explain import explain
+from tomos.workflows.plan import needs_torch
 from tomos.workflows.predict import predict
 from tomos.workflows.run import Whole, run
 
@@ -69,6 +70,7 @@ def demo(
     What is there already is kept, so that a stopped demo goes on.
     """
     progress = progress or Silent()
+    needs_torch("training")
     folder = Path(out)
     films, labels = folder / "films", folder / "films.csv"
     if not labels.exists():

@@ -10,6 +10,7 @@ from tomos.datasets.dataset import TOML
 from tomos.types import Progress, Silent
 from tomos.workflows.check import Checked, check
 from tomos.workflows.import_data import import_data
+from tomos.workflows.plan import needs_torch
 from tomos.workflows.train import PLAN, Done, train
 
 
@@ -57,6 +58,7 @@ def run(
     What the check finds is told and shown; only what cannot be learned from, or leaks, stops it.
     """
     progress = progress or Silent()
+    needs_torch("training")
     source = Path(source)
     folder = Path(out) if out else Path(f"{source.stem}-tomos")
     dataset = source if (source / TOML).is_file() else folder / "dataset"

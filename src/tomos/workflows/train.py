@@ -61,11 +61,11 @@ def train(
     A run is judged on test, or on val where there is no test, and says so.
     Raises LeakError, DatasetError, PlanError, TrainingError, StorageError.
     """
-    from tomos.train import train as learn
-
     progress = progress or Silent()
     config.check_keys(Plan, overrides)
     needs_torch("training")
+    from tomos.train import train as learn
+
     opened = datasets.open(dataset)
     run = Path(out) if out else Path("runs") / opened.info.name
     can = datasets.learnable(opened, accept_leak, progress)
