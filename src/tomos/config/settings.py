@@ -46,7 +46,8 @@ def load(kind: type[S], path: Path) -> S:
     except FileNotFoundError:
         raise SettingsError(f"{path}: there is no such file") from None
     except (ValueError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not readable as {path.suffix[1:].upper()}: {error}") from None
+        kind_of = "JSON" if path.suffix == ".json" else "TOML"
+        raise SettingsError(f"{path}: not readable as {kind_of}: {error}") from None
     return parse(kind, data, str(path))
 
 
