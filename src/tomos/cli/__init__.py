@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
         print(f"tomos {__version__}")
         return 0
+    _calm_threads()
     from tomos.types import TomosError
 
     try:
@@ -55,6 +56,16 @@ def main(argv: list[str] | None = None) -> int:
         return 0
 
 
+def _calm_threads() -> None:
+    """What numpy and OpenMP read when they are first imported, so before anything else is.
+
+    Threads that wait for the next piece of work must not spin: they take the processor from those
+    that have one. numpy's small products run inside our own reading threads, one core each.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def _command(name: str, words: list[str]) -> int:
     import argparse
     import importlib
@@ -65,11 +76,6 @@ def _command(name: str, words: list[str]) -> int:
         from tomos.config.plugins import did_you_mean
 
         raise SettingsError(f"no such command{did_you_mean(name, list(ONE_LINE))}")
-    # Threads that wait for the next piece of work must not spin: on a shared machine they take the
-    # processor from those that have one. It has to be said before any library starts its threads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # numpy's small products run inside our own reading threads, one core each.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     module = importlib.import_module(f"tomos.cli.{name.replace('import', 'import_')}")
     parser = argparse.ArgumentParser(prog=f"tomos {name}", description=module.HELP)
     module.arguments(parser)
