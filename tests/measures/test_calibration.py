@@ -63,6 +63,25 @@ def test_vector_scaling_undoes_scale_and_shift(kind):
     assert np.abs(fitted.apply(bent) - right).mean() < 0.02
 
 
+def test_learning_from_balanced_classes_is_carried_back_to_how_often_they_come():
+    """Scores of a network for which both classes were alike, on cases where one in ten is ill."""
+    rng = np.random.default_rng(5)
+    truth = (rng.random(40_000) < 0.1).astype(int)
+    evidence = rng.normal(2 * truth - 1, 1)  # log p(e|1)/p(e|0) = 2 e: balanced posterior log odds
+    logits = np.stack([-evidence, evidence], 1)
+    shift = c.prior_shift([9000, 1000])
+    assert sum(shift) == pytest.approx(0)
+    assert shift[1] - shift[0] == pytest.approx(np.log(1 / 9))
+    plain = c.fit_temperature(logits, truth)
+    shifted = c.fit_temperature(logits, truth, shift=shift)
+    assert shifted.temperature == pytest.approx(1, abs=0.03)
+    assert shifted.log_loss_after < 0.9 * plain.log_loss_after
+    assert abs(shifted.apply(logits)[:, 1].mean() - 0.1) < 0.004
+    assert plain.apply(logits)[:, 1].mean() > 0.15
+    stored = {k: list(v) if isinstance(v, tuple) else v for k, v in shifted.data().items()}
+    assert np.array_equal(c.calibration(stored).apply(logits), shifted.apply(logits))
+
+
 def test_isotonic_rises_and_follows_scikit_learn():
     rng = np.random.default_rng(3)
     z = rng.normal(0, 2, 2000)

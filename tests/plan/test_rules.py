@@ -123,7 +123,7 @@ def test_the_plan_stays_within_its_minutes():
 def test_rare_classes_are_drawn_as_often_as_common_ones():
     skewed = fingerprint(counts={"a": 450, "b": 50})
     choice = classify.choose(skewed, 5, Clock(1e-3), 32)
-    values, reason = classify.train(skewed, choice, 32, seed=0)
+    values, reason = classify.train(skewed, choice, 32, seed=0, kind="class")
     assert values["balance"] == "sampler"
     assert "9 times" in reason
 

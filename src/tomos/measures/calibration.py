@@ -7,7 +7,7 @@ table that a model file stores; `calibration(data)` reads it back. `kind` says w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,11 +41,14 @@ def logit(probability: np.ndarray | float, limit: float = 1e-7) -> np.ndarray:
 class Temperature:
     """Guo et al. 2017: logits divided by one number, which changes no order and no decision.
 
+    shift  (K,) added afterwards, where the network learned from classes in other proportions than
+           they come in: the log of the ratio (`prior_shift`); () is none
     log_loss_before, log_loss_after are those on the cases it was fitted on.
     """
 
     temperature: float = 1.0
     kind: str = "class"
+    shift: tuple[float, ...] = ()
     reason: str = "not fitted"
     log_loss_before: float = float("nan")
     log_loss_after: float = float("nan")
@@ -53,7 +56,7 @@ class Temperature:
     def apply(self, logits: np.ndarray) -> np.ndarray:
         """(N, K) logits -> (N, K) probabilities."""
         link = softmax if self.kind == "class" else sigmoid
-        return link(np.asarray(logits, float) / self.temperature)
+        return link(np.asarray(logits, float) / self.temperature + np.array(self.shift or 0.0))
 
     def data(self) -> dict[str, Any]:
         return {"method": "temperature", **_json(asdict(self))}
@@ -112,20 +115,36 @@ def calibration(data: Mapping[str, Any]) -> Temperature | Vector | Isotonic:
     )
 
 
-def fit_temperature(logits: np.ndarray, truth: np.ndarray, kind: str = "class") -> Temperature:
+def prior_shift(counts: Sequence[float] | np.ndarray) -> tuple[float, ...]:
+    """What turns the logits of a network that saw all classes equally often, or weighted so, into
+    those of the classes as they come: the log of each class's share of `counts`, with mean 0. With
+    other weights, `counts` are the cases of each class over its weight.
+
+    By Bayes' rule posteriors of two populations that differ in their priors only differ in their
+    log odds by a constant: Saerens et al. 2002, doi:10.1162/089976602753284446.
+    """
+    logs = np.log(np.maximum(np.asarray(counts, float), 0.5))
+    return tuple((logs - logs.mean()).tolist())
+
+
+def fit_temperature(
+    logits: np.ndarray, truth: np.ndarray, kind: str = "class", shift: Sequence[float] = ()
+) -> Temperature:
     """Fit on validation logits (N, K) and truth (N,) classes or (N, K) 0/1/NaN.
 
+    `shift` (K,) is added after the division and is not fitted.
     Minimises the mean log loss over log T in [log 0.05, log 20] by golden section: the loss is
     convex in 1/T, hence has one valley in log T. One pseudo-observation at T = 1 (a normal prior on
     log T) keeps a validation part that is separated without error from asking for T = 0. A part
     with one class only, or none, gives T = 1 and says so.
     """
     logits, target, known = _target(logits, truth, kind)
+    shift, added = tuple(shift), np.array(tuple(shift) or 0.0)
     if not known.any() or not _two_sided(target, known, kind):
-        return Temperature(1.0, kind, "kept at 1: validation holds fewer than two classes")
+        return Temperature(1.0, kind, shift, "kept at 1: validation holds fewer than two classes")
 
     def loss(log_t: float) -> float:
-        return _log_loss(logits * np.exp(-log_t), target, known, kind)
+        return _log_loss(logits * np.exp(-log_t) + added, target, known, kind)
 
     n = int(known.any(-1).sum())
     best = _golden(lambda s: loss(s) + s * s / (2 * n), np.log(LOWEST), np.log(HIGHEST))
@@ -133,7 +152,7 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray, kind: str = "class") 
     reason = f"minimised the log loss of {n} validation cases ({before:.4f} -> {after:.4f})"
     if best < np.log(LOWEST) + 0.01 or best > np.log(HIGHEST) - 0.01:
         reason += "; it ran into the bound, so look at the scores"
-    return Temperature(float(np.exp(best)), kind, reason, before, after)
+    return Temperature(float(np.exp(best)), kind, shift, reason, before, after)
 
 
 def fit_vector(

@@ -181,12 +181,14 @@ def _fill(fp: Fingerprint, candidate: Candidate, speed: Speed, seconds: float, w
     return Choice(candidate, speed, epochs, members, reason)
 
 
-def train(fp: Fingerprint, choice: Choice, batch: int, seed: int) -> tuple[dict[str, Any], str]:
+def train(
+    fp: Fingerprint, choice: Choice, batch: int, seed: int, kind: str
+) -> tuple[dict[str, Any], str]:
     """Optimiser, schedule, loss and averaging, and why."""
     counts = sorted(fp.counts.values())
     skew = counts[-1] / max(1, counts[0])
     values: dict[str, Any] = {
-        "loss": "cross_entropy",
+        "loss": {"multilabel": "bce", "ordinal": "ordinal"}.get(kind, "cross_entropy"),
         "label_smoothing": 0.05,
         "optimiser": "adamw",
         "learning_rate": 2e-3,
@@ -207,10 +209,11 @@ def train(fp: Fingerprint, choice: Choice, batch: int, seed: int) -> tuple[dict[
         "AdamW with warm-up and cosine decay; the average of the last weights is kept, which "
         "is steadier than the last; targets are softened by 5 % against overconfidence"
     )
-    if skew > 4:
+    if skew > 4 and kind != "multilabel":
         values["balance"] = "sampler"
         reason += (
-            f"; the largest class is {skew:.0f} times the smallest, so classes are drawn alike"
+            f"; the largest class is {skew:.0f} times the smallest, so classes are drawn alike "
+            "and probabilities are carried back to how often each comes"
         )
     return values, reason
 

@@ -105,9 +105,7 @@ def _by_rules(fp, minutes, seed, device, n_classes, kind) -> dict:
     size = _size(fp, choice.candidate.side)
     prepare, why_prepare = classify.prepare(fp, size)
     augment, why_augment = classify.augment(fp)
-    train, why_train = classify.train(fp, choice, batch, seed)
-    if kind != "class":
-        train["loss"] = {"multilabel": "bce", "ordinal": "ordinal"}[kind]
+    train, why_train = classify.train(fp, choice, batch, seed, kind)
     views = ("identity", "flip_x") if fp.told_apart["flip_x"] < classify.HARMLESS else ("identity",)
     return {
         "size": size,

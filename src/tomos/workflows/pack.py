@@ -70,7 +70,7 @@ def pack(
     )
     bare = _bare(path, manifest, graphs)
     progress.say("setting confidence, threshold and limits on the validation part")
-    manifest, points = _with_decision(manifest, bare, plan, val)
+    manifest, points = _with_decision(manifest, bare, plan, train, val)
     manifest, arrays = _with_envelope(manifest, bare, dataset, train, val)
     made = example.make(bare.chain, bare.networks, plan.channels, (plan.size[0], plan.size[1]))
     text = card(manifest, plan)
@@ -139,12 +139,12 @@ def _bare(path: Path, manifest: Manifest, graphs: Sequence[bytes]) -> Predictor:
     return Predictor.of(manifest, nets)
 
 
-def _with_decision(manifest: Manifest, bare: Predictor, plan: Plan, val: Store):
+def _with_decision(manifest: Manifest, bare: Predictor, plan: Plan, train: Store, val: Store):
     """Calibration and thresholds, both fitted on the validation part."""
     data = LearningData.of(val, plan)
     logits = bare.logits(val.x)
     plain = "multilabel" if plan.kind == "multilabel" else "class"
-    fitted = calibration.fit_temperature(logits, data.targets, plain)
+    fitted = calibration.fit_temperature(logits, data.targets, plain, _shift(plan, train))
     chances = fitted.apply(logits)
     points = _points(plan, chances, data)
     decision = OperatingPoint(
@@ -157,6 +157,21 @@ def _with_decision(manifest: Manifest, bare: Predictor, plan: Plan, val: Store):
     )
     update = {"calibration": fitted.data(), "operating_point": decision}
     return manifest.model_copy(update=update), points
+
+
+def _shift(plan: Plan, train: Store) -> tuple[float, ...]:
+    """Back from classes that counted alike in learning to classes as they come; () where they did.
+
+    Of several labels none is exclusive, and how often each was shown depends on the others.
+    """
+    weights = np.array(plan.train.class_weights or 1.0)
+    if plan.kind == "multilabel" or (plan.train.balance == "none" and weights.ndim == 0):
+        return ()
+    if plan.train.balance == "none":
+        return calibration.prior_shift(1 / weights)
+    targets = LearningData.of(train, plan).targets
+    counts = np.bincount(targets[targets >= 0].astype(int), minlength=len(plan.classes))
+    return calibration.prior_shift(counts / weights)
 
 
 def _points(plan: Plan, chances: np.ndarray, data: LearningData) -> dict:
