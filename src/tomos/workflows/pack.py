@@ -164,10 +164,11 @@ def _shift(plan: Plan, train: Store) -> tuple[float, ...]:
 
     Of several labels none is exclusive, and how often each was shown depends on the others.
     """
-    weights = np.array(plan.train.class_weights or 1.0)
-    if plan.kind == "multilabel" or (plan.train.balance == "none" and weights.ndim == 0):
+    own, balance = plan.train.class_weights, plan.train.balance
+    if plan.kind == "multilabel" or (balance == "none" and not own):
         return ()
-    if plan.train.balance == "none":
+    weights = np.array(own or [1.0] * len(plan.classes))
+    if balance == "none" or (balance == "weights" and own):  # a plan's own weights stand instead
         return calibration.prior_shift(1 / weights)
     targets = LearningData.of(train, plan).targets
     counts = np.bincount(targets[targets >= 0].astype(int), minlength=len(plan.classes))
