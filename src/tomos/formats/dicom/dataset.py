@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
 from typing import Literal
 
 from tomos.formats.dicom.tags import ATTRIBUTES, KEYS
@@ -41,9 +40,10 @@ class Dataset:
     elements   key (see `tags.key_of`) -> offset of the element
     sequences  key -> its items
     odd        key -> (vr, length, start) of the few that are not written as the Standard has it
+    found      key -> (vr, start, length) of what was asked for; data sets written alike share it
     """
 
-    __slots__ = ("big", "data", "elements", "explicit", "odd", "sequences")
+    __slots__ = ("big", "data", "elements", "explicit", "found", "odd", "sequences")
 
     def __init__(self, data: bytes, big: bool, explicit: bool):
         self.data = data
@@ -52,15 +52,19 @@ class Dataset:
         self.elements: dict[int, int] = {}
         self.sequences: dict[int, list[Dataset]] = {}
         self.odd: dict[int, tuple[bytes, int, int]] = {}
+        self.found: dict[int, tuple[bytes, int, int]] = {}
 
     def __contains__(self, keyword: str) -> bool:
         return KEYS[keyword] in self.elements or KEYS[keyword] in self.sequences
 
     def locate(self, key: int) -> tuple[bytes, int, int] | None:
         """(vr, start, length) of a value; None when absent. The VR is empty where not written."""
-        at = self.elements.get(key)
-        if at is None:
-            return None
+        place = self.found.get(key)
+        if place is None and key in self.elements:
+            place = self.found[key] = self._find(key, self.elements[key])
+        return place
+
+    def _find(self, key: int, at: int) -> tuple[bytes, int, int]:
         if key in self.odd:
             vr, length, start = self.odd[key]
             return vr, start, length
@@ -95,7 +99,7 @@ class Dataset:
         raw = self.data[start : start + length]
         kind = self._kind(keyword, written)
         if kind not in BINARY:
-            return list(_decimals(raw))
+            return _decimals(raw)
         count = len(raw) // struct.calcsize("<" + BINARY[kind])
         return list(struct.unpack_from(f"{'>' if self.big else '<'}{count}{BINARY[kind]}", raw))
 
@@ -150,15 +154,15 @@ class Dataset:
         return kind
 
 
-@lru_cache(maxsize=4096)
-def _decimals(raw: bytes) -> tuple[float, ...]:
+def _decimals(raw: bytes) -> list[float]:
+    """The numbers of a decimal string, up to the first that is none."""
     values: list[float] = []
     for part in raw[: 1 << 20].split(b"\\"):
         try:
             values.append(float(part.strip(b" \0")))
         except ValueError:
             break
-    return tuple(values)
+    return values
 
 
 def _in_character_set(raw: bytes, names: tuple[str, ...]) -> str:

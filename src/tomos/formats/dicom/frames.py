@@ -5,6 +5,9 @@ from __future__ import annotations
 from tomos.formats.dicom.dataset import Dataset
 from tomos.types import FormatError
 
+# The sequences that say something of single frames.
+FUNCTIONAL = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
+
 
 def functional(dataset: Dataset, frame: int, sequence: str) -> Dataset | None:
     """The item of functional group `sequence` for `frame` (from 0): its own, shared, or the

@@ -18,6 +18,10 @@ from tomos.types import FormatError
 
 GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+# What `layout_of` asks for, where there is an image.
+LAYOUT = ("PixelData", "FloatPixelData", "DoubleFloatPixelData", "SamplesPerPixel",
+          "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
+          "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

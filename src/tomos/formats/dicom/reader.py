@@ -200,10 +200,10 @@ def _by_offsets(dataset: Dataset, plane, count: int) -> tuple[list[int], np.ndar
         raise GeometryError("the frames have one position and no even distance")
     if abs(offsets[0]) > 1e-3 * abs(usual):
         # Offsets that do not begin at 0 are patient coordinates along z: only for axial slices.
-        if abs(abs(plane.normal[2]) - 1) > 1e-3:
+        if abs(abs(plane.facing.normal[2]) - 1) > 1e-3:
             raise GeometryError("frame offsets in patient coordinates need axial slices")
-        usual *= float(np.sign(plane.normal[2]))
-    return list(range(count)), affine_of(plane, plane.normal * usual)
+        usual *= float(np.sign(plane.facing.normal[2]))
+    return list(range(count)), affine_of(plane, plane.facing.normal * usual)
 
 
 def build(

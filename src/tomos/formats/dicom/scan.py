@@ -65,7 +65,7 @@ def scan(data: bytes, size: int, where: str, limits: Limits) -> Scanned:
     dataset = scanner.run(start, explicit)
     warnings += scanner.warnings
     if syntax in (IMPLICIT_LITTLE, EXPLICIT_LITTLE) and not warnings and not scanner.fragments:
-        remember(data, dataset, syntax, looked + scanner.looked, limits)
+        remember(size, dataset, syntax, looked + scanner.looked, start, limits)
     return Scanned(dataset, syntax, size, scanner.fragments, warnings)
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 from tomos.formats import dicom
 from tomos.formats._limits import Limits
 from tomos.formats._series import Series
+from tomos.formats.dicom import alike
+from tomos.formats.dicom.alike import each
 from tomos.formats.dicom.dataset import Dataset
-from tomos.formats.dicom.geometry import Plane, plane_of, stack
-from tomos.formats.dicom.layout import Layout, layout_of
+from tomos.formats.dicom.geometry import Plane, planes_of, stack
+from tomos.formats.dicom.layout import LAYOUT, Layout, layout_of
 from tomos.formats.dicom.reader import Content, build, load, read_file
 from tomos.formats.dicom.scan import Scanned
 from tomos.formats.dicom.slices import Slice, fill
@@ -45,8 +47,9 @@ _index: OrderedDict[tuple, dict[str, _Group]] = OrderedDict()
 
 
 def forget() -> None:
-    """Forget which files were seen in which folder."""
+    """Forget which files were seen in which folder, and how they were written."""
     _index.clear()
+    alike.forget()
 
 
 def list_series(folder: Path, limits: Limits) -> list[Series]:
@@ -100,38 +103,29 @@ def read_series(folder: Path, uid: str, limits: Limits) -> Image:
     if chosen not in groups:
         known = ", ".join(list(groups)[:4])
         raise FormatError(f"{folder}: no series {uid} in it; there are: {known}")
-    series = _series(folder, chosen, groups[chosen])
-    if len(series.files) == 1:
-        return read_file(series.files[0], "", limits)
-    scanned = [headers.get(str(path)) or load(path, limits) for path in series.files]
-    return _volume(series, scanned, limits)
+    files = groups[chosen].files
+    if len(files) == 1:
+        return read_file(Path(files[0]), "", limits)
+    scanned = [headers.get(path) or load(path, limits) for path in files]
+    return _volume(folder, chosen, files, scanned, limits)
 
 
-def _volume(series: Series, scanned: list[Scanned], limits: Limits) -> Image:
+def _volume(
+    folder: Path, uid: str, files: list[str], scanned: list[Scanned], limits: Limits
+) -> Image:
     """Geometry from every header, then pixels straight into their place."""
-    names = [path.name for path in series.files]
-    layouts = [
-        layout_of(one.dataset, str(path), limits)
-        for one, path in zip(scanned, series.files, strict=True)
-    ]
-    _check_alike(layouts, names, series)
-    planes = _planes(scanned, names, series)
-    order, affine = stack(planes, names, series.address)
-    limits.check_shape((len(order), layouts[0].rows, layouts[0].columns), 4, series.address)
-    slices = [Slice(series.files[k], scanned[k], layouts[k]) for k in order]
-    pixels, contents = fill(slices, series.address, limits)
+    where = f"{folder}#{uid}"
+    datasets = [one.dataset for one in scanned]
+    layouts = each(datasets, LAYOUT, lambda k: layout_of(datasets[k], files[k], limits))
+    names = [os.path.basename(path) for path in files]  # noqa: PTH119  thousands of slices
+    _check_alike(layouts, names, where)
+    planes = _planes(datasets, files, names, where)
+    order, affine = stack(planes, names, where)
+    limits.check_shape((len(order), layouts[0].rows, layouts[0].columns), 4, where)
+    slices = [Slice(files[k], scanned[k], layouts[k]) for k in order]
+    pixels, contents = fill(slices, where, limits)
     notes = [note for content in contents for note in content.notes]
-    image = build(
-        slices[0].scanned,
-        contents[0],
-        pixels,
-        affine,
-        "patient",
-        notes,
-        series.folder,
-        series.uid,
-        0,
-    )
+    image = build(slices[0].scanned, contents[0], pixels, affine, "patient", notes, folder, uid, 0)
     return replace(image, value_range=_widest(contents, image))
 
 
@@ -146,34 +140,35 @@ def _widest(contents: list[Content], image: Image) -> tuple[float, float] | None
     return min(low for low, _ in known), max(high for _, high in known)
 
 
-def _check_alike(layouts: list[Layout], names: list[str], series: Series) -> None:
+def _check_alike(layouts: list[Layout], names: list[str], where: str) -> None:
     first = layouts[0]
     for layout, name in zip(layouts, names, strict=True):
         if layout.frames != 1 or layout.samples != 1:
             raise GeometryError(
-                f"{series.address}: {name} holds {layout.frames} frames of {layout.samples} "
+                f"{where}: {name} holds {layout.frames} frames of {layout.samples} "
                 "samples; a volume is made of single grey slices. Read the files one by one"
             )
         if (layout.rows, layout.columns) != (first.rows, first.columns):
             raise GeometryError(
-                f"{series.address}: mixed sizes, {name} is {layout.rows} x {layout.columns}, "
+                f"{where}: mixed sizes, {name} is {layout.rows} x {layout.columns}, "
                 f"{names[0]} is {first.rows} x {first.columns}; read the files one by one"
             )
 
 
-def _planes(scanned: list[Scanned], names: list[str], series: Series) -> list[Plane]:
-    planes = [plane_of(s.dataset, 0, str(p)) for s, p in zip(scanned, series.files, strict=True)]
+def _planes(datasets: list[Dataset], files: list[str], names: list[str], where: str) -> list[Plane]:
+    planes = planes_of(datasets, files)
     missing = [name for name, plane in zip(names, planes, strict=True) if plane is None]
     if missing:
         raise GeometryError(
-            f"{series.address}: {len(missing)} of {len(names)} files do not say where they lie in "
+            f"{where}: {len(missing)} of {len(names)} files do not say where they lie in "
             f"the patient ({', '.join(missing[:8])}); read the files one by one"
         )
-    frames = {s.dataset.text("FrameOfReferenceUID") for s in scanned} - {""}
+    keyword = "FrameOfReferenceUID"
+    frames = set(each(datasets, (keyword,), lambda k: datasets[k].text(keyword))) - {""}
     # Some anonymisers give every slice a frame of reference of its own: that says nothing at all.
     if 1 < len(frames) < len(names):
         raise GeometryError(
-            f"{series.address}: {len(frames)} frames of reference in one series (mixed); positions "
+            f"{where}: {len(frames)} frames of reference in one series (mixed); positions "
             "of one mean nothing in the other"
         )
     return [plane for plane in planes if plane is not None]
@@ -229,8 +224,7 @@ def _look(path: str, limits: Limits) -> Scanned | None:
         scanned = load(path, limits, known=False)
     except (FormatError, OSError):
         return None
-    elements = scanned.dataset.elements
-    return scanned if any(key in elements for key in PIXEL_KEYS) else None
+    return None if scanned.dataset.elements.keys().isdisjoint(PIXEL_KEYS) else scanned
 
 
 def _sort_in(groups: dict[str, _Group], path: str, dataset: Dataset) -> str:

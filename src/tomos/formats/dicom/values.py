@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tomos.formats.dicom.dataset import Dataset
-from tomos.formats.dicom.frames import functional
+from tomos.formats.dicom.frames import FUNCTIONAL, functional
 from tomos.formats.dicom.layout import Layout
 from tomos.types import FormatError, Window
 
@@ -21,6 +21,10 @@ PET_UNITS = {"BQML": "Bq/ml", "CNTS": "counts", "PROPCNTS": "1", "GML": "SUV", "
 # unit. OD, the blackening of a film, is left out: it is brightness, and is shown as such.
 RESCALE_TYPES = {"HU": "HU", "MGML": "mg/ml", "PCT": "%", "ED": "10^23/ml",
                  "EDW": "EDW", "HU_MOD": "HU_MOD", "Z_EFF": "Z_EFF"}  # fmt: skip
+# What `scale_of` asks for.
+SCALE = (*FUNCTIONAL, "PixelValueTransformationSequence", "RealWorldValueMappingSequence",
+         "ModalityLUTSequence", "DoseGridScaling", "DoseUnits", "RescaleSlope", "RescaleIntercept",
+         "RescaleType", "Modality", "Units")  # fmt: skip
 UCUM = {"[hnsf'U]": "HU", "{HU}": "HU", "no units": "1", "": "1"}
 
 
