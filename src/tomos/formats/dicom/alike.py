@@ -197,10 +197,11 @@ def _cutter(dataset: Dataset, keywords: tuple[str, ...]) -> Callable[[bytes], tu
     keys = [KEYS[keyword] for keyword in keywords]
     if dataset.big or dataset.odd or any(key in dataset.sequences for key in keys):
         return None
-    spans = []
-    for key in keys:
-        at = dataset.elements.get(key, 0)
-        located = dataset.locate(key)
-        end = 0 if located is None else at + 4 if key in PIXEL_KEYS else sum(located[1:])
-        spans.append(slice(at, end))
-    return itemgetter(*spans)
+    spans: list[tuple[int, int]] = [(0, 0)]
+    for at, key in sorted((dataset.elements[key], key) for key in keys if key in dataset.elements):
+        _, start, length = dataset.locate(key) or (b"", at, 0)
+        end = at + 4 if key in PIXEL_KEYS else start + length
+        if at == spans[-1][1]:  # elements that lie side by side are cut out as one
+            at = spans.pop()[0]
+        spans.append((at, end))
+    return itemgetter(*(slice(*span) for span in spans))

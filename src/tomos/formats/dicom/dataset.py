@@ -157,11 +157,11 @@ class Dataset:
 def _decimals(raw: bytes) -> list[float]:
     """The numbers of a decimal string, up to the first that is none."""
     values: list[float] = []
-    for part in raw[: 1 << 20].split(b"\\"):
-        try:
+    try:
+        for part in raw[: 1 << 20].split(b"\\"):
             values.append(float(part.strip(b" \0")))
-        except ValueError:
-            break
+    except ValueError:
+        pass
     return values
 
 
