@@ -133,11 +133,12 @@ def _shift_into(
             return True
         one, layout, shift = slices[z], slices[z].layout, int(scales[z].intercept)
         _, start = place(one.scanned.dataset, layout, one.path)
+        values = volume[z]
         with FileIO(one.path) as file:
             file.seek(start)
-            if file.readinto(volume[z].data.cast("B")) != volume[z].nbytes:
+            if file.readinto(values.data.cast("B")) != values.nbytes:
                 raise FormatError(f"{one.path}: became shorter while it was read")
-        stored = volume[z] if layout.signed else volume[z].view("<u2")
+        stored = values if layout.signed else values.view("<u2")
         low, high = layout.range
         if layout.stored < 16 and stored.max() > high:
             np.bitwise_and(stored, high, out=stored)  # bits that are not of the value
@@ -149,4 +150,4 @@ def _shift_into(
         if low + shift < LOWEST or high + shift > HIGHEST:
             return False
         # Modulo 2^16 the sum is right, for unsigned values too.
-        np.add(volume[z], np.int16(shift), out=volume[z])
+        np.add(values, np.int16(shift), out=values)
