@@ -70,6 +70,7 @@ MISTAKES = [
     (["describe", "nowhere.tomos"], "nowhere"),
     (["models", "resnet81"], "resnet18"),
     (["run", "nowhere"], "nowhere"),
+    (["plan", "nowhere", "--minutes", "0"], "--minutes"),
 ]
 
 
@@ -85,3 +86,28 @@ def test_a_mistake_gets_one_or_two_lines_and_exit_code_2(words, named, tmp_path)
     lines = [line for line in done.stderr.splitlines() if line.startswith("tomos ")]
     assert len(lines) == 1
     assert not list(tmp_path.iterdir()), "something was left behind"
+
+
+@pytest.mark.fast
+def test_the_help_names_every_recipe():
+    from tomos.cli.plan import RECIPES
+    from tomos.plan import recipes
+
+    assert all(name in RECIPES for name in recipes())
+
+
+@pytest.mark.fast
+def test_a_fault_of_ours_is_one_line_too(monkeypatch, capsys):
+    from tomos.workflows import doctor
+
+    def broken():
+        raise ZeroDivisionError("of what")
+
+    monkeypatch.setattr(doctor, "examine", broken)
+    assert main(["doctor"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "ZeroDivisionError" in said and "TOMOS_DEBUG" in said
+    monkeypatch.setenv("TOMOS_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["doctor"])

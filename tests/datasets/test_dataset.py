@@ -136,3 +136,20 @@ def test_splits(tmp_path):
     assert len(data.split("val")) == 0 and len(data.split("all")) == 2
     with pytest.raises(DatasetError, match="did you mean 'train'"):
         data.split("trian")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('positive = "c"\n', "no class 'c'"),
+        ('codes.c = ["RadLex:RID5350"]\n', "no class 'c'"),
+        ('codes.a = ["ICD-10:J18"]\n', "expected a code as 'SNOMED-CT:233604007 Pneumonia'"),
+    ],
+)
+def test_findings_and_codes_are_of_known_classes(tmp_path, more, said):
+    toml = 'schema = 1\nname = "t"\n[targets.label]\nkind = "class"\nclasses = ["a", "b"]\n'
+    with pytest.raises(SettingsError, match=said):
+        datasets.open(write(tmp_path, "case,image,label\nk,x,a\n", toml + more))
+    right = toml + 'positive = "a"\ncodes.a = ["SNOMED-CT:233604007 Pneumonia"]\n'
+    info = datasets.open(write(tmp_path, "case,image,label\nk,x,a\n", right)).target("label")
+    assert info.positive == "a" and info.codes == {"a": ("SNOMED-CT:233604007 Pneumonia",)}

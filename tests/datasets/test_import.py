@@ -252,3 +252,13 @@ def test_a_full_disk_leaves_nothing_behind(classes, tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="cannot be copied"):
         datasets.import_folder(classes, tmp_path / "d", copy=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_finding_of_two_classes_can_be_named(classes, tmp_path):
+    datasets.import_folder(classes, tmp_path / "d", positive="sick")
+    assert datasets.open(tmp_path / "d").target("label").positive == "sick"
+    again = datasets.import_folder(tmp_path / "d", tmp_path / "e")
+    assert again.info.targets["label"].positive == "sick"
+    with pytest.raises(SettingsError, match="did you mean 'sick'"):
+        datasets.import_folder(classes, tmp_path / "f", positive="sic")
+    assert not (tmp_path / "f").exists()

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="training needs tomos[train]")
 from tomos import datasets, formats, package  # noqa: E402
 from tomos.datasets import phantom  # noqa: E402
 from tomos.inference import Predictor  # noqa: E402
-from tomos.types import DatasetError, LeakError, PlanError  # noqa: E402
+from tomos.types import DatasetError, LeakError, PlanError, SettingsError  # noqa: E402
 from tomos.workflows.evaluate import compare, evaluate  # noqa: E402
 from tomos.workflows.run import run  # noqa: E402
 from tomos.workflows.train import train  # noqa: E402
@@ -169,3 +169,62 @@ def test_a_model_is_not_judged_on_classes_it_does_not_know(whole, tmp_path):
         (strange / name).write_text(text)
     with pytest.raises(DatasetError, match=r"fracture.*nodule"):
         evaluate(whole.model, strange)
+
+
+def test_the_data_set_says_which_class_is_the_finding_and_its_code(whole, tmp_path):
+    there = tmp_path / "named"
+    there.mkdir()
+    source = whole.folder / "dataset"
+    rows = list(csv.DictReader((source / "cases.csv").open()))
+    for row in rows:
+        row["image"] = str((source / row["image"]).resolve())
+    with (there / "cases.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    (there / "dataset.toml").write_text(
+        'schema = 1\nname = "named"\n[targets.label]\nkind = "class"\n'
+        'classes = ["nodule", "normal"]\npositive = "normal"\n'
+        'codes.nodule = ["RadLex:RID3875 nodule"]\n'
+    )
+    done = train(
+        there,
+        tmp_path / "run",
+        minutes=0.05,
+        overrides=["train.epochs=1", *SMALL[2:]],
+        device="cpu",
+    )
+    manifest = package.read(done.model).manifest
+    assert list(manifest.operating_point.thresholds) == ["normal"]
+    assert [each.finding for each in manifest.classes] == [False, True]
+    assert manifest.classes[0].codes[0].code == "RID3875"
+    assert done.judged.metrics["operating_point"]["positive"] == "normal"
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"prevalence": 5.0}, "--prevalence 5: expected a share"),
+        ({"by": ["sxe"]}, "did you mean 'sex'"),
+        ({"by": ["site"]}, "the same value"),
+    ],
+)
+def test_wishes_that_cannot_be_met_are_refused_first(whole, tmp_path, wish, said):
+    with pytest.raises(SettingsError, match=said):
+        evaluate(whole.model, whole.folder / "dataset", out=tmp_path / "o", **wish)
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_run_that_goes_on_says_which_flags_do_not_count(whole):
+    class Heard:
+        said = ""
+
+        def say(self, text):
+            self.said += text + "\n"
+
+        def step(self, done, total, note=""):
+            pass
+
+    heard = Heard()
+    run(whole.folder / "dataset", whole.folder, minutes=3, device="cpu", progress=heard)
+    assert "by its own plan (--minutes would need a new one" in heard.said

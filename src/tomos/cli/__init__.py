@@ -54,6 +54,27 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except MemoryError:
+        print(f"tomos {words[0]}: out of memory; close other programs, or choose smaller pictures "
+              "or batches (--set train.batch=8)", file=sys.stderr)  # fmt: skip
+        return 2
+    except Exception as error:
+        if os.environ.get("TOMOS_DEBUG"):
+            raise
+        print(f"tomos {words[0]}: {_fault(error)}", file=sys.stderr)
+        return 2
+
+
+def _fault(error: Exception) -> str:
+    """An error that Tomos should have told in its own words: one line, no traceback."""
+    import traceback
+
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    kind = type(error).__name__
+    return (
+        f"a fault in Tomos ({kind}: {error}, at {last.name}:{last.lineno}). What was written so "
+        "far is whole. For a report of it, run the same with TOMOS_DEBUG=1"
+    )
 
 
 def _calm_threads() -> None:

@@ -11,6 +11,7 @@ FLAGS = {
     "--images": ("PATTERN", "how a cell of the image column becomes a file name: '{:03d}.bmp'"),
     "--labels": ("CSV", "a table with the labels of a folder of images: by path, UID or patient"),
     "--patient": ("RULE", "a column, a regular expression over the path, or 'none'"),
+    "--positive": ("CLASS", "which of two classes is the finding, where their names do not tell"),
     "--layout": ("NAME", "folders, table, medmnist or dicom, instead of finding out"),
 }
 
@@ -68,6 +69,7 @@ def run(args) -> None:
         ratios=args.split,
         by=args.by,
         seed=args.seed,
+        positive=args.positive,
         copy=args.copy,
         dry_run=args.dry_run,
         progress=Terminal(),

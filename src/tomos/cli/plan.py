@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+RECIPES = (
+    "auto, or settings that others wrote down: fundus_cnn, liver_cnn, lung_ct_resnet18, "
+    "resnet18_fixed, small_cnn (auto)"
+)
 HELP = "Look at a data set and write plan.toml: every choice, with its reason."
 
 
@@ -23,7 +27,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """What `plan`, `train` and `run` have in common."""
     parser.add_argument("--minutes", type=float, help="wall time that training may take (10)")
     parser.add_argument("--seed", type=int, default=0, help="seed of every choice of chance (0)")
-    parser.add_argument("--recipe", default="auto", help="auto, or a named recipe (see tomos plan)")
+    parser.add_argument("--recipe", default="auto", help=RECIPES)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="as train.epochs=50"

@@ -17,6 +17,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="port of --serve (8080)")
     parser.add_argument("--labels", metavar="CSV", help="labels by path, UID or patient")
     parser.add_argument("--patient", default="", help="column or pattern that names the patient")
+    parser.add_argument(
+        "--positive", default="", metavar="CLASS", help="the finding of two classes"
+    )
     add_column(parser)
     parser.add_argument("--images", default="", metavar="PATTERN", help="as '{:03d}.bmp'")
     options(parser)
@@ -34,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
         **wishes(args),
         labels=args.labels,
         patient=args.patient,
+        positive=args.positive,
         columns=column_names(args.column),
         images=args.images,
         progress=Terminal(),

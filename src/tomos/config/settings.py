@@ -145,6 +145,10 @@ def _explain(kind: type[BaseModel], error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             parts.append(f"unknown setting {key!r}{did_you_mean(key, list(kind.model_fields))}")
         else:
-            came = repr(problem["input"])
-            parts.append(f"{key}: {problem['msg'].lower()}, got {came[:80]}")
+            # Our own validators say what came; names in their words keep their case.
+            own = problem["type"] == "value_error"
+            said = problem["msg"].removeprefix("Value error, ") if own else problem["msg"]
+            said = said[:1].lower() + said[1:]
+            told = own and (" got " in said or isinstance(problem["input"], dict))
+            parts.append(f"{key}: {said}" + ("" if told else f", got {problem['input']!r:.80}"))
     return "; ".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,8 +23,13 @@ TOML, CSV = "dataset.toml", "cases.csv"
 HEADER = "A Tomos data set. The cases are in cases.csv; edit both by hand as you like."
 
 
+CODE = re.compile(r"(?P<system>SNOMED-CT|RadLex):(?P<code>[A-Za-z0-9]+)( (?P<meaning>.+))?")
+
+
 class TargetInfo(Settings):
-    """What a label column means. `classes` in order; `positive` is the finding of a yes/no label.
+    """What a label column means. `classes` in order; `positive` is the finding of a label of two
+    classes (the one with the threshold); "" is the one that is not called "normal" or the like,
+    else the second. `codes`: class -> its codes, as "SNOMED-CT:233604007 Pneumonia".
 
     A cell of a multilabel column lists what is present: "mass|effusion", "-" for nothing, "?mass"
     for a class that was not assessed; a blank cell was not assessed at all.
@@ -32,7 +38,26 @@ class TargetInfo(Settings):
     kind: Literal["class", "multilabel", "ordinal", "number", "mask", "boxes"] = "class"
     classes: tuple[str, ...] = ()
     positive: str = ""
+    codes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     unit: str = ""
+
+    @model_validator(mode="after")
+    def _known_classes(self) -> TargetInfo:
+        if self.positive and (self.kind != "class" or len(self.classes) != 2):
+            raise ValueError(
+                "positive is for a target of two classes, this one is of kind "
+                f"{self.kind!r} with {len(self.classes)}"
+            )
+        for name in (self.positive, *self.codes):
+            if name and name not in self.classes:
+                raise ValueError(f"no class {name!r}{did_you_mean(name, list(self.classes))}")
+        for code in (code for codes in self.codes.values() for code in codes):
+            if not CODE.fullmatch(code):
+                raise ValueError(
+                    f"expected a code as 'SNOMED-CT:233604007 Pneumonia' or 'RadLex:RID5350', "
+                    f"got {code!r}"
+                )
+        return self
 
 
 class Provenance(Settings):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from tomos.config import free_or_raise
+from tomos.config.plugins import did_you_mean
 from tomos.datasets import duplicates
 from tomos.datasets.cases import SPLITS, relative
 from tomos.datasets.dataset import (
@@ -27,7 +28,7 @@ from tomos.datasets.dataset import (
 from tomos.datasets.layouts import Draft, Request, find
 from tomos.datasets.split import RATIOS, split
 from tomos.datasets.survey import survey
-from tomos.types import Case, DatasetError, Progress, Silent, StorageError
+from tomos.types import Case, DatasetError, Progress, SettingsError, Silent, StorageError
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def import_folder(
     ratios: Mapping[str, float] = RATIOS,
     by: str = "patient",
     seed: int = 0,
+    positive: str = "",
     copy: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
@@ -108,7 +110,8 @@ def import_folder(
 
     A split that the source has is kept (a missing val is made out of train); else it is made by
     `by` ("patient" or "site"), stratified by label, equal pictures together. In a dry run nothing
-    is written and no pixel read, so equal pictures are not yet known.
+    is written and no pixel read, so equal pictures are not yet known. `positive` names the finding
+    of two classes where their names do not tell it.
     Raises DatasetError, SettingsError, StorageError; then nothing is left behind.
     """
     progress = progress or Silent()
@@ -124,13 +127,13 @@ def import_folder(
         patient=patient,
     )
     draft = find(request, layout, progress)
-    _check(draft, request)
+    _check(draft, request, positive)
     progress.say(f"{request.source}: layout {draft.layout!r}, {len(draft.cases)} cases")
     with _draft_folder(folder, dry_run) as place:
         seen = None if dry_run else survey([c.image for c in draft.cases], place, progress)
         together = duplicates.exact(seen.rows) if seen is not None else []
         cases, how = _split(draft, ratios, seed, by, together)
-        info = _info(draft, request, cases, how, seed, folder)
+        info = _info(draft, request, cases, how, seed, folder, positive)
         if dry_run:
             return Imported(folder, info, cases, False)
         if copy:
@@ -139,12 +142,22 @@ def import_folder(
     return Imported(folder, info, _moved(cases, place, folder), True)
 
 
-def _check(draft: Draft, request: Request) -> None:
+def _check(draft: Draft, request: Request, positive: str) -> None:
     if not draft.cases:
         raise DatasetError(f"{request.source}: there is no case in it")
     twice = [name for name, n in Counter(case.name for case in draft.cases).items() if n > 1]
     if twice:
         raise DatasetError(f"{request.source}: two cases are called {twice[0]!r}")
+    classes = list(draft.classes.get(next(iter(draft.kinds)), ()))
+    if positive and positive not in classes:
+        raise SettingsError(
+            f"--positive {positive}: no such class{did_you_mean(positive, classes)}"
+        )
+    if positive and len(classes) != 2:
+        raise SettingsError(
+            f"--positive {positive}: expected two classes, got {len(classes)}; of more than two "
+            "every one is judged against the rest"
+        )
 
 
 def _split(
@@ -176,14 +189,16 @@ def _split(
     return tuple(merged), f"official; {share:.1%} of train made val by {by}, seed {seed}"
 
 
-def _info(draft, request, cases, how, seed, folder) -> DatasetInfo:
+def _info(draft, request, cases, how, seed, folder, positive) -> DatasetInfo:
     from tomos import __version__
 
     target = next(iter(draft.kinds))
     targets = {
-        name: TargetInfo(kind=kind, classes=draft.classes.get(name, ()))
+        name: draft.targets.get(name) or TargetInfo(kind=kind, classes=draft.classes.get(name, ()))
         for name, kind in draft.kinds.items()
     }
+    if positive:
+        targets[target] = targets[target].model_copy(update={"positive": positive})
     return DatasetInfo(
         name=draft.name,
         target=target,

@@ -27,6 +27,7 @@ EXTRAS = {
     "tensorboard": ("TensorBoard events", "train"),
     "openvino": ("faster prediction on Intel and AMD processors", "openvino"),
     "monai": ("networks named monai:...", "monai"),
+    "timm": ("networks named timm:...", "timm"),
     "cryptography": ("signed model files", "sign"),
 }
 

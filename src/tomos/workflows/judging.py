@@ -13,12 +13,13 @@ import numpy as np
 from tomos import datasets
 from tomos import evaluate as figures
 from tomos.config import atomic_write
+from tomos.config.plugins import did_you_mean
 from tomos.datasets import Dataset
 from tomos.evaluate import Table
 from tomos.inference import Predictor
 from tomos.measures.operating import OperatingPoint
 from tomos.tasks import classify
-from tomos.types import DatasetError, Prediction, Progress, Silent, StorageError
+from tomos.types import DatasetError, Prediction, Progress, SettingsError, Silent, StorageError
 
 SHOWN = ("auroc", "average_precision", "accuracy", "sensitivity", "specificity", "brier", "ece")
 
@@ -90,6 +91,7 @@ def judge(
     """
     progress = progress or Silent()
     part = _labelled(predictor, dataset, split)
+    _check_wishes(part, by, prevalence)
     predictions: dict[str, Prediction] = {}
     answers = predictor.predict(part.image(case) for case in part.cases)
     for done, (case, answer) in enumerate(zip(part.cases, answers, strict=True), 1):
@@ -107,6 +109,22 @@ def judge(
     )
     looks = _look(predictor, dataset, split)
     return Judged(predictor, dataset, table, scored, points, whole, failed, looks=looks)
+
+
+def _check_wishes(part: Dataset, by: Sequence[str], prevalence: float | None) -> None:
+    """Refuse what cannot be done before every case is predicted for it. Raises SettingsError."""
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise SettingsError(
+            f"--prevalence {prevalence:g}: expected a share between 0 and 1, as 0.05 for 5 in 100"
+        )
+    known = list(dict.fromkeys(["site", *(n for case in part.cases for n in case.clinical)]))
+    for column in by:
+        if column not in known:
+            raise SettingsError(
+                f"--by {column}: cases.csv has no such column{did_you_mean(column, known)}"
+            )
+        if column not in _columns(part):
+            raise SettingsError(f"--by {column}: all {len(part)} cases have the same value there")
 
 
 def _look(predictor: Predictor, dataset: Dataset, split: str) -> int:

@@ -14,9 +14,10 @@ import numpy as np
 
 from tomos import package
 from tomos.datasets import Dataset, Store
+from tomos.datasets.dataset import CODE
 from tomos.inference import Info, Predictor, Seen, envelope, example
 from tomos.measures import calibration, operating
-from tomos.package import Class, GraphPart, InputPart, Manifest, Network, OperatingPoint
+from tomos.package import Class, Code, GraphPart, InputPart, Manifest, Network, OperatingPoint
 from tomos.plan import Plan
 from tomos.tasks import classify
 from tomos.types import FormatError, PackageError, Progress
@@ -56,7 +57,7 @@ def pack(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         target=plan.target,
         kind=plan.kind,
-        classes=tuple(Class(name=name) for name in plan.classes),
+        classes=_classes(dataset, plan),
         input=InputPart(channels=plan.channels, size=plan.size),
         prepare=plan.prepare,
         network=Network(name=plan.model.name, options=plan.model.options),
@@ -70,7 +71,8 @@ def pack(
     )
     bare = _bare(path, manifest, graphs)
     progress.say("setting confidence, threshold and limits on the validation part")
-    manifest, points = _with_decision(manifest, bare, plan, train, val)
+    finding = finding_of(dataset, plan)
+    manifest, points = _with_decision(manifest, bare, plan, finding, train, val)
     manifest, arrays = _with_envelope(manifest, bare, dataset, train, val)
     made = example.make(bare.chain, bare.networks, plan.channels, (plan.size[0], plan.size[1]))
     text = card(manifest, plan)
@@ -92,6 +94,30 @@ def add_figures(path: Path, metrics: Mapping[str, Any]) -> None:
         name: content for name, content in whole.members.items() if not name.startswith("graphs/")
     }
     package.write(path, manifest, graphs, extras)
+
+
+def _classes(dataset: Dataset, plan: Plan) -> tuple[Class, ...]:
+    """With their codes, and which is the finding where the data set says so."""
+    info = dataset.target(plan.target)
+    codes = {
+        name: tuple(
+            Code.model_validate({key: text or "" for key, text in match.groupdict().items()})
+            for code in info.codes.get(name, ())
+            if (match := CODE.fullmatch(code))
+        )
+        for name in plan.classes
+    }
+    return tuple(
+        Class(
+            name=name, codes=codes[name], finding=name == info.positive if info.positive else None
+        )
+        for name in plan.classes
+    )
+
+
+def finding_of(dataset: Dataset, plan: Plan) -> str:
+    """The class that has the threshold, of two: as dataset.toml says, else by its name."""
+    return dataset.target(plan.target).positive or classify.positive(plan.classes)
 
 
 def _export(nets, plan: Plan, val: Store, progress: Progress) -> tuple[list[bytes], tuple]:
@@ -139,14 +165,16 @@ def _bare(path: Path, manifest: Manifest, graphs: Sequence[bytes]) -> Predictor:
     return Predictor.of(manifest, nets)
 
 
-def _with_decision(manifest: Manifest, bare: Predictor, plan: Plan, train: Store, val: Store):
+def _with_decision(
+    manifest: Manifest, bare: Predictor, plan: Plan, finding: str, train: Store, val: Store
+):
     """Calibration and thresholds, both fitted on the validation part."""
     data = LearningData.of(val, plan)
     logits = bare.logits(val.x)
     plain = "multilabel" if plan.kind == "multilabel" else "class"
     fitted = calibration.fit_temperature(logits, data.targets, plain, _shift(plan, train))
     chances = fitted.apply(logits)
-    points = _points(plan, chances, data)
+    points = _points(plan, finding, chances, data)
     decision = OperatingPoint(
         thresholds={name: point.threshold for name, point in points.items()},
         refer={name: _band(point, name, plan, chances) for name, point in points.items()},
@@ -175,7 +203,7 @@ def _shift(plan: Plan, train: Store) -> tuple[float, ...]:
     return calibration.prior_shift(counts / weights)
 
 
-def _points(plan: Plan, chances: np.ndarray, data: LearningData) -> dict:
+def _points(plan: Plan, finding: str, chances: np.ndarray, data: LearningData) -> dict:
     if plan.kind == "multilabel":
         found = {}
         for k, name in enumerate(plan.classes):
@@ -184,15 +212,14 @@ def _points(plan: Plan, chances: np.ndarray, data: LearningData) -> dict:
                 data.targets[known, k], chances[known, k], groups=data.groups[known]
             )
         return found
-    positive = classify.positive(plan.classes)
-    if plan.kind != "class" or not positive:
+    if plan.kind != "class" or not finding:
         return {}
     known = data.targets >= 0
-    index = plan.classes.index(positive)
+    index = plan.classes.index(finding)
     chosen = operating.choose(
         data.targets[known] == index, chances[known, index], groups=data.groups[known]
     )
-    return {positive: chosen}
+    return {finding: chosen}
 
 
 def _band(point, name: str, plan: Plan, chances: np.ndarray) -> tuple[float, float]:

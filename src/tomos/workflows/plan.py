@@ -9,7 +9,7 @@ from tomos import config, datasets
 from tomos.datasets.leak import Learnable
 from tomos.plan import Plan, make
 from tomos.transforms.prepare import Chain
-from tomos.types import MissingExtra, Progress, Silent
+from tomos.types import MissingExtra, PlanError, Progress, Silent
 
 HEADER = """What training will do with this data set, and why; `tomos train` carries it out.
 Edit it, or override it: tomos train DATASET --plan plan.toml --set train.epochs=50"""
@@ -36,6 +36,8 @@ def make_plan(
     """
     progress = progress or Silent()
     config.check_keys(Plan, overrides)
+    if minutes is not None and not minutes > 0:
+        raise PlanError(f"--minutes {minutes:g}: expected more than 0")
     needs_torch("planning (it times the networks on this machine)")
     folder = Path(dataset)
     if learnable is None:
@@ -43,7 +45,7 @@ def make_plan(
     made = make(
         learnable.train,
         learnable.val,
-        minutes or MINUTES,
+        MINUTES if minutes is None else minutes,
         seed,
         recipe,
         chosen_device(device),

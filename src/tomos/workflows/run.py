@@ -49,6 +49,7 @@ def run(
     accept_leak: str = "",
     labels: str | Path | None = None,
     patient: str = "",
+    positive: str = "",
     columns: Mapping[str, str] | None = None,
     images: str = "",
     progress: Progress | None = None,
@@ -65,14 +66,20 @@ def run(
     if not (dataset / TOML).is_file():
         progress.say(f"importing {source}")
         import_data(
-            source, dataset, labels=labels, patient=patient, columns=columns, images=images,
-            seed=seed, progress=progress,
+            source, dataset, labels=labels, patient=patient, positive=positive, columns=columns,
+            images=images, seed=seed, progress=progress,
         )  # fmt: skip
     progress.say("checking")
     checked = check(dataset, folder, progress)
     for problem in checked.findings.problems:
         progress.say(f"  {problem.severity}: {problem.message}")
     here = folder / "run"
+    wishes = {
+        "minutes": minutes,
+        "seed": seed or None,
+        "recipe": recipe if recipe != "auto" else None,
+    }
+    _say_kept(here, {**wishes, "set": tuple(overrides) or None}, progress)
     done = train(
         dataset,
         here,
@@ -86,6 +93,17 @@ def run(
         progress=progress,
     )
     return Whole(folder, checked, done)
+
+
+def _say_kept(here: Path, wishes: Mapping[str, object], progress: Progress) -> None:
+    """A run that is gone on with keeps its plan: say so, and which flags do not count now."""
+    if not _begun(here):
+        return
+    asked = [f"--{name}" for name, value in wishes.items() if value is not None]
+    said = f"going on with {here} by its own plan"
+    if asked:
+        said += f" ({', '.join(asked)} would need a new one: choose another folder with -o)"
+    progress.say(said)
 
 
 def _begun(run_folder: Path) -> bool:

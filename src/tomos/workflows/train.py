@@ -11,11 +11,12 @@ from tomos.datasets.leak import Learnable
 from tomos.evaluate import Notice, Training
 from tomos.inference import Predictor
 from tomos.plan import Plan, learned
+from tomos.tasks import classify
 from tomos.transforms.prepare import Chain
 from tomos.types import PlanError, Progress, Silent
 from tomos.workflows.judging import Judged, judge
 from tomos.workflows.learning import LearningData
-from tomos.workflows.pack import add_figures, pack
+from tomos.workflows.pack import add_figures, finding_of, pack
 from tomos.workflows.plan import HEADER, chosen_device, make_plan, needs_torch
 from tomos.workflows.report import Background, report
 
@@ -74,6 +75,7 @@ def train(
     chain = Chain(plan.prepare)
     store = datasets.prepared(can.train, chain, progress=progress)
     val_store = datasets.prepared(can.val, chain, progress=progress)
+    _say_finding(opened, plan, progress)
     progress.say(
         f"training: {plan.train.members} x {plan.model.name}, {plan.train.epochs} epochs, "
         f"about {plan.budget.predicted_seconds / 60:.1f} minutes"
@@ -124,6 +126,18 @@ def _plan(
         )
     _fits(plan, can, here)
     return plan
+
+
+def _say_finding(dataset: datasets.Dataset, plan: Plan, progress: Progress) -> None:
+    """Where the names of two classes do not tell which is the finding, it is a guess to be said."""
+    finding = finding_of(dataset, plan)
+    given = dataset.target(plan.target).positive
+    if finding and plan.kind == "class" and not given and not classify.negative(plan.classes):
+        progress.say(
+            f"of {' and '.join(plan.classes)}, {finding!r} is taken as the finding; if it is the "
+            f"other, set positive under [targets.{plan.target}] in dataset.toml (or import with "
+            "--positive) and train again"
+        )
 
 
 def _fits(plan: Plan, can: Learnable, where: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tomos.config import names, plugin
+from tomos.datasets.dataset import TargetInfo
 from tomos.types import Case, DatasetError, Progress
 
 
@@ -38,6 +39,7 @@ class Draft:
     """A data set before it is split and written; addresses are absolute.
 
     kinds    target -> its kind; `classes` target -> classes in order, where the source states them
+    targets  what a data set of ours that is the source says of its targets
     official the split of the cases is the source's own
     patient  how patients were told apart, in words
     notes    what a person should know
@@ -48,6 +50,7 @@ class Draft:
     cases: tuple[Case, ...]
     kinds: Mapping[str, str] = field(default_factory=dict)
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    targets: Mapping[str, TargetInfo] = field(default_factory=dict)
     official: bool = False
     patient: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)

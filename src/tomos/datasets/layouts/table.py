@@ -79,7 +79,7 @@ def draft(request: Request, progress: Progress) -> Draft:
 
 
 def _our_own(folder: Path) -> Draft:
-    """A data set of ours as a source: its classes keep their order."""
+    """A data set of ours as a source: its classes keep their order, codes and finding."""
     known = datasets_open(folder)
     return Draft(
         layout="table",
@@ -87,6 +87,7 @@ def _our_own(folder: Path) -> Draft:
         cases=known.cases,
         kinds={name: target.kind for name, target in known.info.targets.items()},
         classes={name: target.classes for name, target in known.info.targets.items()},
+        targets=known.info.targets,
         official=any(case.split for case in known.cases),
         patient=known.info.provenance.patient,
         licence=known.info.licence,
