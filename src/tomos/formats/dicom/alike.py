@@ -85,13 +85,8 @@ def remember(
     begin   where the data set begins
     """
     global _shapes
-    if size not in _sizes:
-        if len(_sizes) >= SIZES:
-            _sizes.clear()
-        _sizes.add(size)
-        return
     located = dataset.locate(PIXEL_DATA)
-    if located is None or dataset.big:
+    if not _seen(size) or located is None or dataset.big:
         return
     data, (_, header, _) = dataset.data, located
     heads, elements, items = _spans(dataset)
@@ -101,17 +96,19 @@ def remember(
     # A tag that comes twice hides its first element, which would go uncompared.
     if not _covered([*looked, *elements], begin, header):
         return
-    shape = _Shape(
-        size=size,
-        places=places,
-        seen=np.frombuffer(data, np.uint8)[places].tobytes(),
-        header=header,
-        items=items,
-        dataset=_with(dataset, b""),
-        syntax=syntax,
-        limits=limits,
-    )
+    seen = np.frombuffer(data, np.uint8)[places].tobytes()
+    shape = _Shape(size, places, seen, header, items, _with(dataset, b""), syntax, limits)
     _shapes = (shape, *_shapes[: REMEMBERED - 1])
+
+
+def _seen(size: int) -> bool:
+    """Whether a file of this size was scanned before; from now on one was."""
+    if size in _sizes:
+        return True
+    if len(_sizes) >= SIZES:
+        _sizes.clear()
+    _sizes.add(size)
+    return False
 
 
 def _marks(data: bytes, end: int) -> int:
