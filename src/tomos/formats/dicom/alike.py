@@ -86,17 +86,17 @@ def remember(
     """
     global _shapes
     located = dataset.locate(PIXEL_DATA)
-    if not _seen(size) or located is None or dataset.big:
+    if not _seen(size) or located is None or dataset.big or located[1] > len(dataset.data):
         return
-    data, (_, header, _) = dataset.data, located
+    header = located[1]
     heads, elements, items = _spans(dataset)
     places = _every_place([*looked, *heads])
-    if header > len(data) or places.max() >= header or _marks(data, header) != items:
+    if places.max() >= header or _marks(dataset.data, header) != items:
         return
     # A tag that comes twice hides its first element, which would go uncompared.
     if not _covered([*looked, *elements], begin, header):
         return
-    seen = np.frombuffer(data, np.uint8)[places].tobytes()
+    seen = np.frombuffer(dataset.data, np.uint8)[places].tobytes()
     shape = _Shape(size, places, seen, header, items, _with(dataset, b""), syntax, limits)
     _shapes = (shape, *_shapes[: REMEMBERED - 1])
 
