@@ -56,6 +56,26 @@ def test_cross_entropy_weights_smoothing_and_shares_agree_with_torch():
     assert torch.allclose(mine, F.cross_entropy(logits, shares, reduction="none"), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", losses.names())
+def test_smoothing_keeps_an_answer_from_growing_ever_surer(name):
+    """Every loss of ours takes it: plans soften targets whatever the kind."""
+    many = KIND.get(name) == "multilabel"
+    target = torch.tensor([[1.0, 0.0, NAN]]) if many else torch.tensor([0])
+    sure, fair = torch.tensor([[30.0, -30.0, 0.0]]), torch.tensor([[3.0, -3.0, -3.0]])
+    hard, soft = build(name), build(name, smoothing=0.1)
+    assert hard(sure, target) <= hard(fair, target)
+    assert soft(sure, target) > soft(fair, target)
+
+
+def test_smoothed_ordinal_by_hand():
+    """Two classes, no opinion: every cut costs log 2 whatever the target."""
+    loss = build("ordinal", smoothing=0.2)(torch.zeros(1, 2), torch.tensor([1]))
+    assert loss.item() == pytest.approx(LOG2)
+    logits = torch.tensor([[0.0, math.log(3)]])  # p = 1/4, 3/4; target 0.1, 0.9
+    loss = build("ordinal", smoothing=0.2)(logits, torch.tensor([1]))
+    assert loss.item() == pytest.approx(-(0.9 * math.log(0.75) + 0.1 * math.log(0.25)))
+
+
 def test_bce_leaves_out_what_was_not_assessed():
     logits = torch.tensor([[0.0, 50.0], [0.0, 0.0]], requires_grad=True)
     loss = build("bce")(logits, torch.tensor([[1.0, NAN], [NAN, NAN]]))

@@ -228,3 +228,30 @@ def test_a_run_that_goes_on_says_which_flags_do_not_count(whole):
     heard = Heard()
     run(whole.folder / "dataset", whole.folder, minutes=3, device="cpu", progress=heard)
     assert "by its own plan (--minutes would need a new one" in heard.said
+
+
+@pytest.mark.parametrize(("kind", "loss"), [("ordinal", "ordinal"), ("class", "focal")])
+def test_the_plan_of_every_kind_can_be_carried_out(whole, tmp_path, kind, loss):
+    """Grades had a plan whose targets are softened and a loss that could not soften them."""
+    there = tmp_path / kind
+    there.mkdir()
+    source = whole.folder / "dataset"
+    rows = list(csv.DictReader((source / "cases.csv").open()))
+    for number, row in enumerate(rows):
+        row["image"] = str((source / row["image"]).resolve())
+        if row["label"] == "nodule":
+            row["label"] = ("mild", "severe")[number % 2]
+    with (there / "cases.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    (there / "dataset.toml").write_text(
+        f'schema = 1\nname = "grades"\n[targets.label]\nkind = "{kind}"\n'
+        'classes = ["normal", "mild", "severe"]\n'
+    )
+    wishes = ["train.epochs=1", "train.members=1", "model.options.width=8", f"train.loss={loss}"]
+    done = train(there, tmp_path / "run", minutes=0.05, overrides=wishes, device="cpu")
+    assert done.plan.train.label_smoothing > 0
+    assert ("quadratic_kappa" in done.judged.metrics["overall"]) == (kind == "ordinal")
+    answer = next(iter(Predictor(done.model).predict([rows[0]["image"]])))
+    assert answer.targets["label"].label in ("normal", "mild", "severe")

@@ -28,8 +28,7 @@ class Loss(Settings):
         self, logits_BK: Tensor, target: Tensor, weights_K: Tensor | None = None
     ) -> Tensor:
         target_BK, known_BK = assessed(target, logits_BK)
-        if self.smoothing:
-            target_BK = target_BK * (1 - self.smoothing) + self.smoothing / 2
+        target_BK = target_BK * (1 - self.smoothing) + self.smoothing / 2
         values_BK = F.binary_cross_entropy_with_logits(
             logits_BK, target_BK, reduction="none", pos_weight=weights_K
         )

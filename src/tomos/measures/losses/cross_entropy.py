@@ -28,9 +28,7 @@ class Loss(Settings):
         self, logits_BK: Tensor, target: Tensor, weights_K: Tensor | None = None
     ) -> Tensor:
         classes = logits_BK.shape[1]
-        share_BK = shares(target, classes).to(logits_BK.dtype)
-        if self.smoothing:
-            share_BK = share_BK * (1 - self.smoothing) + self.smoothing / classes
+        share_BK = smoothed(shares(target, classes).to(logits_BK.dtype), self.smoothing)
         if weights_K is not None:
             share_BK = share_BK * weights_K
         return -(share_BK * F.log_softmax(logits_BK, 1)).sum(1)
@@ -39,3 +37,10 @@ class Loss(Settings):
 def shares(target: Tensor, classes: int) -> Tensor:
     """Class numbers (B,) as shares (B, K); what is already shares is passed through."""
     return target if target.ndim == 2 else F.one_hot(target.long(), classes).float()
+
+
+def smoothed(share_BK: Tensor, smoothing: float) -> Tensor:
+    """The share `smoothing` of every target spread evenly over all classes."""
+    if not smoothing:
+        return share_BK
+    return share_BK * (1 - smoothing) + smoothing / share_BK.shape[1]

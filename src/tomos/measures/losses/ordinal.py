@@ -6,10 +6,11 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from tomos.config import Settings
-from tomos.measures.losses.cross_entropy import shares
+from tomos.measures.losses.cross_entropy import shares, smoothed
 
 
 class Loss(Settings):
@@ -21,10 +22,13 @@ class Loss(Settings):
     those of K classes: decoding, calibration and serving are the same as for plain classes. A guess
     two grades off costs about twice what a guess one grade off costs.
 
+    smoothing  as for `cross_entropy`: a share spread evenly over all grades
+
     `target` and `weights_K` as for `cross_entropy`; the weight is that of the case's own class.
     """
 
     KINDS: ClassVar = ("ordinal",)
+    smoothing: float = Field(0.0, ge=0, lt=1)
 
     def __call__(
         self, logits_BK: Tensor, target: Tensor, weights_K: Tensor | None = None
@@ -33,7 +37,8 @@ class Loss(Settings):
         log_p_BK = F.log_softmax(logits_BK, 1)
         log_above = log_p_BK.flip(1).logcumsumexp(1).flip(1)[:, 1:]
         log_below = log_p_BK.logcumsumexp(1)[:, :-1]
-        above = share_BK.flip(1).cumsum(1).flip(1)[:, 1:]
+        soft_BK = smoothed(share_BK, self.smoothing)
+        above = soft_BK.flip(1).cumsum(1).flip(1)[:, 1:]
         value_B = -(above * log_above + (1 - above) * log_below).mean(1)
         if weights_K is None:
             return value_B
