@@ -51,6 +51,8 @@ def test_a_run_leaves_what_the_design_says(whole):
     assert list(here.glob("checkpoints/*best*.safetensors"))
     assert list((here / "events").iterdir())
     assert (whole.folder / "check.html").is_file()
+    watched = (here / "live.html").read_text()
+    assert "训练已完成" in watched and 'http-equiv="refresh"' not in watched
 
 
 def test_metrics_have_the_names_and_intervals_of_the_design(whole):
@@ -255,3 +257,31 @@ def test_the_plan_of_every_kind_can_be_carried_out(whole, tmp_path, kind, loss):
     assert ("quadratic_kappa" in done.judged.metrics["overall"]) == (kind == "ordinal")
     answer = next(iter(Predictor(done.model).predict([rows[0]["image"]])))
     assert answer.targets["label"].label in ("normal", "mild", "severe")
+
+
+def test_a_training_that_fails_says_so_on_its_page(whole, tmp_path):
+    from tomos.workflows.live import Watched
+
+    heard = []
+
+    class Heard:
+        def say(self, text):
+            heard.append(text)
+
+        def step(self, done, total, note=""):
+            heard.append((done, total))
+
+    (tmp_path / "log.jsonl").write_text(
+        (whole.done.folder / "log.jsonl").read_text() + '{"member": 0, "epo'
+    )
+    with (
+        pytest.raises(ValueError, match="no more"),
+        Watched(Heard(), tmp_path, whole.done.plan, "films") as watched,
+    ):
+        assert 'http-equiv="refresh"' in (tmp_path / "live.html").read_text()
+        watched.say("a note")
+        watched.step(3, 9, "epoch 1/3")
+        raise ValueError("no more")
+    text = (tmp_path / "live.html").read_text()
+    assert "no more" in text and "--resume" in text and "a note" in text
+    assert heard == ["a note", (3, 9)]

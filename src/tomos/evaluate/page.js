@@ -6,7 +6,13 @@
     var zh = document.getElementById("language-zh").checked;
     document.documentElement.lang = zh ? "zh-Hans" : "en";
   }
-  radios.forEach(function (radio) { radio.addEventListener("change", tell); });
+  radios.forEach(function (radio) {
+    radio.addEventListener("change", function () {
+      tell();
+      // So that a page that loads itself again stays in the chosen language.
+      history.replaceState(null, "", "#lang=" + document.documentElement.lang.slice(0, 2));
+    });
+  });
   var wanted = new URLSearchParams(location.search).get("lang") || location.hash.replace("#lang=", "");
   if (wanted !== "zh" && wanted !== "en") wanted = (navigator.language || "en").slice(0, 2);
   document.getElementById(wanted === "zh" ? "language-zh" : "language-en").checked = true;

@@ -23,12 +23,15 @@ def page(
     foot: Text,
     contents: Mapping[str, Words],
     data: Mapping[str, Any],
+    refresh: int = 0,
 ) -> str:
     """HTML of a page with the language switch, its table of contents and its figures as JSON.
 
     contents  section id -> name; only those in `body` are listed
+    refresh   seconds after which the page loads itself again; 0 = never
     """
     said = words(title)
+    again = f'\n<meta http-equiv="refresh" content="{refresh}">' if refresh else ""
     links = "".join(
         f'<a href="#{key}">{both(name)}</a>'
         for key, name in contents.items()
@@ -45,7 +48,7 @@ def page(
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
+<meta name="referrer" content="no-referrer">{again}
 <title>{escape(said.en)}</title>
 <link rel="icon" href="data:,">
 <style>{_part("page.css")}</style>

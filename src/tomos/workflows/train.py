@@ -16,6 +16,7 @@ from tomos.transforms.prepare import Chain
 from tomos.types import PlanError, Progress, Silent
 from tomos.workflows.judging import Judged, judge
 from tomos.workflows.learning import LearningData
+from tomos.workflows.live import PAGE, Watched
 from tomos.workflows.pack import add_figures, finding_of, pack
 from tomos.workflows.plan import HEADER, chosen_device, make_plan, needs_torch
 from tomos.workflows.report import Background, report
@@ -80,15 +81,17 @@ def train(
         f"training: {plan.train.members} x {plan.model.name}, {plan.train.epochs} epochs, "
         f"about {plan.budget.predicted_seconds / 60:.1f} minutes"
     )
-    trained = learn(
-        plan,
-        LearningData.of(store, plan),
-        LearningData.of(val_store, plan),
-        run,
-        progress,
-        resume=resume,
-        device=_device(device, plan.budget.device),
-    )
+    progress.say(f"to watch it: {run / PAGE}")
+    with Watched(progress, run, plan, opened.info.name) as watched:
+        trained = learn(
+            plan,
+            LearningData.of(store, plan),
+            LearningData.of(val_store, plan),
+            run,
+            watched,
+            resume=resume,
+            device=_device(device, plan.budget.device),
+        )
     packed = pack(run / MODEL, plan, trained.nets, opened, store, val_store, progress)
     part = "test" if len(opened.split("test")) else "val"
     judged = judge(Predictor(packed.path), opened, part, progress=progress)
