@@ -3,10 +3,11 @@
     python benchmarks/accuracy.py SOURCE... [--minutes 10] [--seeds 3] [--recipe auto]
                                   [--against resnet18_fixed] [--out FILE]
 
-SOURCE is what `tomos import` takes, such as pneumoniamnist.npz. For each seed the whole way is
-taken: import, plan within the minutes, train, threshold and calibration on validation, one look at
-the test part. With --against, a recipe gets the same minutes and seeds. Resumable: a run that is
-there is not repeated. Prints one JSON object; --out writes it too.
+SOURCE is what `tomos import` takes without more words, such as pneumoniamnist.npz, or a data set
+that was imported. For each seed the whole way is taken: import, plan within the minutes, train,
+threshold and calibration on validation, one look at the test part. With --against, a recipe gets
+the same minutes and seeds. Resumable: a run that is there is not repeated. Prints one JSON object;
+--out writes it too.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def one_run(source: Path, recipe: str, seed: int, minutes: float) -> dict:
     from tomos import datasets
     from tomos.workflows.import_data import import_data
 
-    dataset = WORK / source.stem / "dataset"
+    known = (source / "dataset.toml").is_file()
+    dataset = source if known else WORK / source.stem / "dataset"
     if not (dataset / "dataset.toml").is_file():
         import_data(source, dataset)
     folder = WORK / source.stem / f"{recipe}-{minutes:g}min-seed{seed}"

@@ -33,6 +33,9 @@ VARIANTS: dict[str, list[str]] = {
     "blur before strides": ["model.options.antialias=true"],
     "dropout 0.3": ["model.options.dropout=0.3"],
     "no weight average": ["train.ema=0"],
+    "classes as they come": ["train.balance='none'"],
+    "classes drawn alike": ["train.balance='sampler'"],
+    "classes weighted alike": ["train.balance='weights'"],
 }
 
 
@@ -58,8 +61,8 @@ def scores(plan, data, fold: np.ndarray, seeds: int) -> np.ndarray:
     return out / len(plan.predict.views)
 
 
-def figures(out: np.ndarray, truth: np.ndarray, fold: np.ndarray) -> dict:
-    from tomos.measures.calibration import fit_temperature, log_loss
+def figures(out: np.ndarray, truth: np.ndarray, fold: np.ndarray, balanced: bool) -> dict:
+    from tomos.measures.calibration import fit_temperature, log_loss, prior_shift
     from tomos.measures.ranking import macro_auroc
 
     def auroc(logits: np.ndarray) -> float:
@@ -67,12 +70,15 @@ def figures(out: np.ndarray, truth: np.ndarray, fold: np.ndarray) -> dict:
         return round(float(np.mean(each)), 4)
 
     together = out.mean(axis=0)
-    chances = fit_temperature(together, truth).apply(together)
+    shift = prior_shift(np.bincount(truth, minlength=out.shape[2])) if balanced else ()
+    chances = fit_temperature(together, truth, shift=shift).apply(together)
+    said = chances.argmax(1)
     return {
         "auroc": [auroc(logits) for logits in out],
         "auroc_together": auroc(together),
         "log_loss": round(log_loss(chances, truth), 4),
-        "accuracy": round(float((together.argmax(1) == truth).mean()), 4),
+        "accuracy": round(float((said == truth).mean()), 4),
+        "recall": [round(float((said[truth == k] == k).mean()), 3) for k in np.unique(truth)],
     }
 
 
@@ -108,7 +114,7 @@ def main() -> int:
         plan = config.override(base, VARIANTS[name])
         begun = time.process_time()
         out = scores(plan, data, fold, args.seeds)
-        found[name] = figures(out, data.targets, fold)
+        found[name] = figures(out, data.targets, fold, plan.train.balance != "none")
         found[name]["cpu_seconds"] = round(time.process_time() - begun)
         print(json.dumps({name: found[name]}), flush=True)
     RESULTS.mkdir(exist_ok=True)
