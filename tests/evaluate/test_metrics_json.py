@@ -204,3 +204,22 @@ def test_worst_cases_are_the_surest_mistakes_one_a_patient():
 def test_a_wrong_table_is_refused_in_words(changes, words):
     with pytest.raises(DatasetError, match=words):
         two_classes(**changes)
+
+
+def test_several_labels_have_predictive_values_at_the_stated_prevalence():
+    """PPV by Bayes' rule from the label's own counts: 1,000 people, 100 of them with it."""
+    table = labels()
+    point = score(table, {}, prevalence=0.1, resamples=200)["operating_point"]["per_class"]
+    assert list(point) == list(table.classes)
+    first = point["label 0"]
+    counts = first["confusion"]
+    assert sum(counts.values()) == 150, "fifty cases were not assessed for it"
+    found = 100 * counts["tp"] / (counts["tp"] + counts["fn"])
+    alarms = 900 * counts["fp"] / (counts["fp"] + counts["tn"])
+    ppv = first["measured"]["ppv"]
+    assert ppv["value"] == pytest.approx(found / (found + alarms))
+    assert ppv["low"] < ppv["value"] < ppv["high"]
+    assert first["prevalence"] == 0.1 and first["prevalence_stated"]
+    own = score(table, {}, resamples=200)["operating_point"]["per_class"]["label 1"]
+    assert own["prevalence"] == pytest.approx(table.truth[:, 1].mean())
+    assert not own["prevalence_stated"]

@@ -255,6 +255,8 @@ def test_the_plan_of_every_kind_can_be_carried_out(whole, tmp_path, kind, loss):
     done = train(there, tmp_path / "run", minutes=0.05, overrides=wishes, device="cpu")
     assert done.plan.train.label_smoothing > 0
     assert ("quadratic_kappa" in done.judged.metrics["overall"]) == (kind == "ordinal")
+    with pytest.raises(SettingsError, match="one of 3 classes"):
+        evaluate(done.model, there, prevalence=0.1)
     answer = next(iter(Predictor(done.model).predict([rows[0]["image"]])))
     assert answer.targets["label"].label in ("normal", "mild", "severe")
 

@@ -35,7 +35,10 @@ MEANING: dict[str, Words] = {
     "balanced_accuracy": Words(
         "mean of the classes' shares of right answers", "各类别正确率的平均"
     ),
-    "sensitivity": Words("of those with the finding, share found", "有病变者中被检出的比例"),
+    "sensitivity": Words(
+        "of those with the finding, share found; also called recall",
+        "有病变者中被检出的比例，又称召回率",
+    ),
     "specificity": Words("of those without, share left in peace", "无病变者中未被误报的比例"),
     "precision": Words(
         "of those called positive here, share that are", "在本数据中判为阳性者里真阳性的比例"

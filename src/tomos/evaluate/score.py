@@ -238,43 +238,65 @@ def _operating(
 ) -> dict:
     """Thresholds with how they were chosen, and what they give on these cases."""
     if table.kind == "multilabel":
-        given = operating if isinstance(operating, Mapping) else {}
-        return {"per_class": {name: _plain(point.data()) for name, point in given.items()}}
+        return {"per_class": _operating_labels(table, operating, prevalence, resamples, seed)}
     if not table.is_binary:
         return {"rule": "arg-max"}
     name = table.classes[table.positive_index]
     point = operating if isinstance(operating, OperatingPoint) else None
     if isinstance(operating, Mapping):
         point = operating.get(name)
-    stated = prevalence is not None
-    positive = (table.truth == table.positive_index).astype(int)
-    share = float(prevalence if prevalence is not None else positive.mean())
-    called = (table.decided(thresholds(table, operating)) == table.positive_index).astype(int)
     head: dict = {
         "positive": name,
         "threshold": point.threshold if point else 0.5,
         "rule": point.rule if point else "not chosen: 0.5",
         "chosen_on": "validation" if point else "",
-        "prevalence": share,
-        "prevalence_stated": stated,
     }
     if point:
         head["choice"] = _plain(point.data())
+    positive = (table.truth == table.positive_index).astype(int)
+    called = (table.decided(thresholds(table, operating)) == table.positive_index).astype(int)
+    return head | _in_use(positive, called, resampling(table, resamples, seed), prevalence)
+
+
+def _operating_labels(
+    table: Table, operating: Points, prevalence: float | None, resamples: int, seed: int
+) -> dict:
+    """Label -> its threshold as it was chosen, and what that gives on the cases assessed for it."""
+    given = operating if isinstance(operating, Mapping) else {}
+    decided = table.decided(thresholds(table, operating))
+    found = {}
+    for index, name in enumerate(table.classes):
+        entry = _plain(given[name].data()) if name in given else {"threshold": 0.5}
+        known, positive, _ = table.against_rest(index)
+        if positive.any() and not positive.all():
+            sides = np.stack([positive, ~positive])
+            bootstrap = Bootstrap(table.groups[known], sides, resamples, seed)
+            called = decided[known, index].astype(int)
+            entry |= _in_use(positive.astype(int), called, bootstrap, prevalence)
+        found[name] = entry
+    return found
+
+
+def _in_use(
+    positive: np.ndarray, called: np.ndarray, bootstrap: Bootstrap, prevalence: float | None
+) -> dict:
+    """Counts of (N,) 0/1 truth and calls, and predictive values at the prevalence, stated or of
+    these cases, and at several others."""
+    share = float(prevalence if prevalence is not None else positive.mean())
     matrix = c.confusion(positive, called, 2)
-    head["confusion"] = {
-        key: int(matrix[row, column])
-        for key, row, column in (("tn", 0, 0), ("fp", 0, 1), ("fn", 1, 0), ("tp", 1, 1))
+    drawn = bootstrap.distribution(lambda w: c.confusion(positive, called, 2, w))
+    names = (("tn", 0, 0), ("fp", 0, 1), ("fn", 1, 0), ("tp", 1, 1))
+    return {
+        "prevalence": share,
+        "prevalence_stated": prevalence is not None,
+        "confusion": {key: int(matrix[row, column]) for key, row, column in names},
+        "measured": _useful(matrix, drawn, share),
+        "by_prevalence": [
+            {"prevalence": p, **{name: useful[name] for name in ("ppv", "npv")}}
+            for p in sorted({*PREVALENCES, share})
+            for useful in [_useful(matrix, drawn, p)]
+        ],
     }
-    drawn = resampling(table, resamples, seed).distribution(
-        lambda w: c.confusion(positive, called, 2, w)
-    )
-    head["measured"] = _useful(matrix, drawn, share)
-    head["by_prevalence"] = [
-        {"prevalence": p, **{name: useful[name] for name in ("ppv", "npv")}}
-        for p in sorted({*PREVALENCES, share})
-        for useful in [_useful(matrix, drawn, p)]
-    ]
-    return head
 
 
 def _useful(matrix: np.ndarray, drawn: np.ndarray, prevalence: float) -> dict:

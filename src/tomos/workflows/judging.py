@@ -91,7 +91,7 @@ def judge(
     """
     progress = progress or Silent()
     part = _labelled(predictor, dataset, split)
-    _check_wishes(part, by, prevalence)
+    _check_wishes(predictor, part, by, prevalence)
     predictions: dict[str, Prediction] = {}
     answers = predictor.predict(part.image(case) for case in part.cases)
     for done, (case, answer) in enumerate(zip(part.cases, answers, strict=True), 1):
@@ -111,11 +111,19 @@ def judge(
     return Judged(predictor, dataset, table, scored, points, whole, failed, looks=looks)
 
 
-def _check_wishes(part: Dataset, by: Sequence[str], prevalence: float | None) -> None:
+def _check_wishes(
+    predictor: Predictor, part: Dataset, by: Sequence[str], prevalence: float | None
+) -> None:
     """Refuse what cannot be done before every case is predicted for it. Raises SettingsError."""
     if prevalence is not None and not 0 < prevalence < 1:
         raise SettingsError(
             f"--prevalence {prevalence:g}: expected a share between 0 and 1, as 0.05 for 5 in 100"
+        )
+    one_of_several = predictor.manifest.kind != "multilabel" and len(predictor.classes) != 2
+    if prevalence is not None and one_of_several:
+        raise SettingsError(
+            f"--prevalence: for a finding or several findings; {predictor.name} chooses one of "
+            f"{len(predictor.classes)} classes, which has no PPV and NPV of its own"
         )
     known = list(dict.fromkeys(["site", *(n for case in part.cases for n in case.clinical)]))
     for column in by:

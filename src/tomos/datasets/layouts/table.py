@@ -212,7 +212,8 @@ def _renamed(table: Table, mapping: Mapping[str, str], pattern: str, files: _Fin
                 address = files(name)
             except LookupError as error:
                 raise DatasetError(
-                    f"{where}: {name!r} is the name of several files: {error}"
+                    f"{where}: {name!r} is the name of several files: {error}; say how a cell "
+                    "becomes a file name, as in --images '{:03d}.png'"
                 ) from None
             if address is None:
                 missing.append(f"{where}: {name!r}")

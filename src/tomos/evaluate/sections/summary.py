@@ -17,6 +17,7 @@ HEADLINE = (
     "balanced_accuracy",
     "sensitivity",
     "specificity",
+    "precision",
     "f1",
     "kappa",
     "quadratic_kappa",
@@ -57,6 +58,7 @@ def headline(view: View) -> str:
             "average_precision",
             "sensitivity",
             "specificity",
+            "precision",
             "f1",
         )
         title = metric(name) + MACRO if macro else metric(name)

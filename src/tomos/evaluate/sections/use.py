@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 from tomos.evaluate.language import Words, both
@@ -14,8 +15,11 @@ from tomos.evaluate.view import View
 
 
 def operating(view: View) -> str:
-    """Two classes: threshold and why, rates, and a thousand people at the stated prevalence."""
+    """Two classes: threshold and why, rates, and a thousand people at the stated prevalence;
+    several labels: a row each."""
     point, overall = view.operating, view.metrics["overall"]
+    if view.table.kind == "multilabel":
+        return _labels(view, point.get("per_class", {}))
     if not view.table.is_binary or overall["sensitivity"]["value"] is None:
         return ""
     if overall["specificity"]["value"] is None:
@@ -33,6 +37,42 @@ def operating(view: View) -> str:
     return section(
         "use", Words("Used at its threshold", "在阈值下使用"), sides + _prevalences(view, point)
     )
+
+
+def _labels(view: View, points: Mapping[str, Any]) -> str:
+    rows = []
+    for name, point in points.items():
+        if "measured" not in point:
+            continue
+        figures = [view.metrics["per_class"][name][key] for key in ("sensitivity", "specificity")]
+        figures += [point["measured"][key] for key in ("ppv", "npv")]
+        shown = [f"{point['threshold']:.3f}", percent(point["prevalence"])]
+        rows.append([escape(name), *shown, *map(with_interval, figures)])
+    if not rows:
+        return ""
+    head = [
+        Words("Finding", "病变"),
+        Words("Threshold", "阈值"),
+        Words("Prevalence", "患病比例"),
+        *(metric(name) for name in ("sensitivity", "specificity", "ppv", "npv")),
+    ]
+    stated = any(point.get("prevalence_stated") for point in points.values())
+    source = (
+        Words("as stated for this report", "为本报告设定")
+        if stated
+        else Words(
+            "that of these cases; in use it is often rarer", "与本数据相同；实际应用中往往更低"
+        )
+    )
+    chosen = Words("No threshold was chosen on validation. ", "阈值未经验证集选择。")
+    if all("rule" in point for point in points.values()):
+        chosen = Words("Each threshold was chosen on validation. ", "各阈值在验证集上选定。")
+    lead = chosen + Words(
+        f"Prevalence: {source.en}. {view.cases.en}, 95 % intervals.",
+        f"患病比例{source.zh}。{view.cases.zh}，95 % 区间。",
+    )
+    title = Words("Used at its thresholds", "在阈值下使用")
+    return section("use", title, table(head, rows, 1, "wide"), lead)
 
 
 def _choice(view: View, point: Mapping[str, Any]) -> str:
