@@ -163,3 +163,30 @@ def test_a_run_folder_is_its_model(world, capsys):
     code, said = answers(capsys, "predict", world, world / "films" / "a.png")
     assert code == 0
     assert len(said["predictions"]) == 1
+
+
+def test_a_heat_map_as_dicom_belongs_to_the_images_study(world, capsys):
+    from pydicom import dcmread
+
+    film = Image(picture(200).pixels, affine=np.diag([1, 0.5, 0.5, 1.0]), frame="detector",
+                 modality="DX", value_range=(0, 255))  # fmt: skip
+    header = {"PatientID": "P7", "StudyInstanceUID": "2.25.77", "SOPInstanceUID": "2.25.78"}
+    formats.dicom.write(film, world / "film.dcm", header)
+    words = ["explain", world / "model.tomos", world / "film.dcm", "-o", world / "o"]
+    code, said = answers(capsys, *words, "--as", "dicom")
+    assert code == 0
+    files = said["explanations"][0]["files"]
+    assert list(files) == ["dicom"]
+    drawn = dcmread(files["dicom"])
+    assert (drawn.PatientID, drawn.StudyInstanceUID) == ("P7", "2.25.77")
+    assert drawn.SOPClassUID.name == "Secondary Capture Image Storage"
+    assert "2.25.78" in drawn.DerivationDescription and "DERIVED" in drawn.ImageType
+    assert drawn.pixel_array.shape == (16, 12, 3)
+    back = formats.read(files["dicom"])
+    assert back.spacing[-2:] == pytest.approx((0.5, 0.5))
+    assert cli.main([*map(str, words), "--as", "dcm"]) == 2
+    assert "did you mean 'dicom'" in capsys.readouterr().err
+    png = ["predict", world / "model.tomos", world / "films/a.png", "-o", world / "p"]
+    code, said = answers(capsys, *png, "--as", "dicom")
+    assert code == 0, "a picture without a header has its capture, too"
+    assert said["predictions"][0]["files"]["dicom"].endswith(".dcm")

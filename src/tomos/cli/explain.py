@@ -20,6 +20,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="cam, occlusion, gradcam, gradcam_pp, integrated_gradients (the model's own)",
     )
+    parser.add_argument(
+        "--as",
+        dest="forms",
+        default="png,nifti",
+        metavar="FORMS",
+        help="what to write: png,nifti,dicom (png,nifti)",
+    )
     parser.add_argument("--label", default="", help="the class to look for (what was found)")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
     options(parser)
@@ -32,7 +39,13 @@ def run(args: argparse.Namespace) -> int:
 
     model = load(args.model, threads=args.threads, backend=args.backend, trust=args.trust)
     explained = explain(
-        model, args.inputs, args.out, method=args.method, label=args.label, progress=Terminal()
+        model,
+        args.inputs,
+        args.out,
+        method=args.method,
+        label=args.label,
+        forms=tuple(filter(None, args.forms.split(","))),
+        progress=Terminal(),
     )
     if args.json:
         print_json({"schema": 1, "explanations": [each.to_json() for each in explained]})

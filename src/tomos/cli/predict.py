@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         dest="forms",
         default="json",
         metavar="FORMS",
-        help="what to write into DIR: json,png,nifti (json)",
+        help="what to write into DIR: json,png,nifti,dicom (json)",
     )
     parser.add_argument("--json", action="store_true", help="print the predictions as JSON")
     options(parser)

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 
 from tomos import formats
+from tomos.config.plugins import did_you_mean
 from tomos.explain import heatmap, overlay, shown
+from tomos.formats import dicom
 from tomos.inference import Predictor
 from tomos.inference.verdict import is_finding
-from tomos.types import Answer, FormatError, Image, Progress, Silent, TomosError
+from tomos.types import Answer, FormatError, Image, Progress, SettingsError, Silent, TomosError
 from tomos.workflows.inputs import addresses, stems
+
+FORMS = ("png", "nifti", "dicom")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,8 @@ class Explained:
 
     label, score  the class that the map is for, and its probability
     overlay       PNG: the map laid over the picture; None for what cannot be drawn
-    files         "overlay" and "map" PNG, "nifti" on the image's own grid
+    files         "overlay" and "map" PNG, "nifti" on the image's own grid, "dicom" the overlay as a
+                  secondary capture of the same study
     """
 
     input: str
@@ -56,35 +61,47 @@ def explain(
     *,
     method: str = "",
     label: str = "",
+    forms: Sequence[str] = FORMS[:2],
     threads: int = 0,
     progress: Progress | None = None,
 ) -> list[Explained]:
     """Maps of every image, in order, written under `out`.
 
+    forms   what to write: "png", "nifti", "dicom" (see `Explained.files`)
     method  one of `tomos.explain.methods()`; "" is the one the model file names
     label   the class to look for; "" is what was found, else the likeliest finding
     Raises what concerns all images (an unknown method or class, a missing library); what concerns
     one image becomes its `error`.
     """
     progress = progress or Silent()
+    check_forms(forms, FORMS)
     predictor = model if isinstance(model, Predictor) else Predictor(model, threads=threads)
     method = method or predictor.manifest.map_method
     listed = list(addresses(inputs))
     done = []
     for address, stem in zip(listed, stems(listed), strict=True):
-        done.append(_one(predictor, address, Path(out) / stem, method, label))
+        done.append(_one(predictor, address, Path(out) / stem, method, label, forms))
         progress.step(len(done), len(listed), "maps")
     return done
 
 
-def _one(predictor: Predictor, address: str, base: Path, method: str, label: str) -> Explained:
+def check_forms(forms: Sequence[str], known: Sequence[str]) -> None:
+    """SettingsError for a form that is not among the known."""
+    for form in forms:
+        if form not in known:
+            raise SettingsError(f"--as {form}: not a form{did_you_mean(form, list(known))}")
+
+
+def _one(
+    predictor: Predictor, address: str, base: Path, method: str, label: str, forms: Sequence[str]
+) -> Explained:
     try:
         image = formats.read(address)
         answer = predictor.predict_image(image, address).targets[predictor.manifest.target]
     except TomosError as error:
         return Explained(address, error=str(error))
     name = label or asked(predictor, answer)
-    files = write_maps(predictor, image, name, method, base, ("png", "nifti"))
+    files = write_maps(predictor, image, name, method, base, forms)
     return Explained(address, name, answer.scores[name], method, files)
 
 
@@ -104,13 +121,19 @@ def write_maps(
     base: Path,
     forms: Iterable[str],
 ) -> dict[str, str]:
-    """Write BASE-METHOD.png (overlay), BASE-METHOD-map.png and BASE-METHOD.nii.gz; what -> path."""
+    """Write BASE-METHOD.png (overlay), BASE-METHOD-map.png, BASE-METHOD.nii.gz and .dcm, as `forms`
+    asks; what -> path."""
     heat = heatmap(predictor, image, label, method)
     files: dict[str, str] = {}
     base = base.parent / f"{base.name}-{method}"
-    if "png" in forms:
+    if {"png", "dicom"} & set(forms):
         picture, flat = _plane(image, heat)
         drawn = Image(overlay(shown(picture), flat))
+    if "dicom" in forms:
+        path = base.parent / f"{base.name}.dcm"
+        _write_dicom(drawn, image, f"{method}: {label}", path)
+        files["dicom"] = str(path)
+    if "png" in forms:
         eight_bit = Image(np.round(flat[None] * 255).astype(np.uint8))
         for what, each, end in (("overlay", drawn, ".png"), ("map", eight_bit, "-map.png")):
             path = base.parent / f"{base.name}{end}"
@@ -121,6 +144,31 @@ def write_maps(
         formats.write_nifti(heat, path)
         files["nifti"] = str(path)
     return files
+
+
+def _write_dicom(drawn: Image, image: Image, what: str, path: Path) -> None:
+    """The overlay as a secondary capture (PS3.3 A.8) that a viewer files with the image's study."""
+    origin = image.origin
+    derivation = f"Tomos heat map, {what}, drawn over {origin.instance or 'an image without UID'}"
+    known = {
+        "PatientID": origin.patient,
+        "PatientSex": origin.sex,
+        "PatientAge": origin.age,
+        "StudyInstanceUID": origin.study,
+        "BodyPartExamined": origin.body_part,
+    }
+    header: dict[str, Any] = {name: value for name, value in known.items() if value}
+    header |= {
+        "StudyDate": "",  # the study's own, which the image need not say; it is found by its UID
+        "StudyTime": "",
+        "Modality": "OT",
+        "ImageType": ["DERIVED", "SECONDARY"],
+        "SeriesDescription": f"Tomos {what}"[:64],
+        "DerivationDescription": f"{derivation}. Research use only.",
+    }
+    if not image.is_volume:
+        drawn = drawn.with_pixels(drawn.pixels, image.affine, frame=image.frame)
+    dicom.write(drawn, path, header)
 
 
 def _plane(image: Image, heat: Image) -> tuple[Image, np.ndarray]:

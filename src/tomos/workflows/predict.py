@@ -11,10 +11,11 @@ from typing import Any
 from tomos import config, formats, package
 from tomos.inference import Predictor
 from tomos.types import Prediction, Progress, SettingsError, Silent
+from tomos.workflows import explain
 from tomos.workflows.explain import asked, write_maps
 from tomos.workflows.inputs import addresses, stems
 
-FORMS = ("json", "png", "nifti")
+FORMS = ("json", *explain.FORMS)
 
 
 def load(
@@ -44,7 +45,8 @@ def predict(
 
     inputs  files, folders, containers, addresses (see `addresses`)
     out     folder for what `forms` asks for: "json" predictions.json, "png" an overlay and a map of
-            each image, "nifti" the map on the image's own grid
+            each image, "nifti" the map on the image's own grid, "dicom" the overlay as a secondary
+            capture of the image's study
     """
     progress = progress or Silent()
     _check_forms(forms, out)
@@ -69,11 +71,7 @@ def as_json(name: str, predictions: Iterable[Prediction]) -> dict[str, Any]:
 
 
 def _check_forms(forms: Sequence[str], out: str | Path | None) -> None:
-    from tomos.config.plugins import did_you_mean
-
-    for form in forms:
-        if form not in FORMS:
-            raise SettingsError(f"--as {form}: not a form{did_you_mean(form, list(FORMS))}")
+    explain.check_forms(forms, FORMS)
     if out is None and set(forms) - {"json"}:
         raise SettingsError(f"--as {','.join(forms)} needs a folder to write into: -o DIR")
 
