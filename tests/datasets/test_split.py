@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tomos.datasets import folds, split
-from tomos.datasets.split import parse_ratios
+from tomos.datasets.split import as_fold, parse_fold, parse_ratios
 from tomos.types import Case, SettingsError
 
 pytestmark = pytest.mark.fast
@@ -77,3 +77,30 @@ def test_folds_are_even_and_by_patient():
 def test_wrong_shares_are_refused(text):
     with pytest.raises(SettingsError, match="--split"):
         parse_ratios(text)
+
+
+def test_rounds_of_cross_validation_cover_what_is_learned_from_and_leave_the_test():
+    rows = cases(["a"] * 60 + ["b"] * 40, [f"p{k // 2}" for k in range(100)])
+    rows = [
+        replace(case, split="test" if k % 10 < 2 else "val" if k % 10 < 4 else "train")
+        for k, case in enumerate(rows)
+    ]
+    seen = Counter()
+    for number in range(1, 5):
+        found = as_fold(rows, "label", number, 4, together=[[2, 99]])
+        assert [c.name for c in found] == [c.name for c in rows]
+        for before, after in zip(rows, found, strict=True):
+            assert (before.split == "test") == (after.split == "test")
+        held = {case.name for case in found if case.split == "val"}
+        assert ("c0002" in held) == ("c0099" in held), "equal pictures stay together"
+        sides = {case.patient: case.split for case in found}
+        assert all(sides[case.patient] == case.split for case in found)
+        seen.update(held)
+    assert set(seen.values()) == {1} and len(seen) == 80
+
+
+@pytest.mark.parametrize("text", ["2", "0/5", "6/5", "1/1", "a/5", "2/5/5"])
+def test_wrong_folds_are_refused(text):
+    with pytest.raises(SettingsError, match="--fold"):
+        parse_fold(text)
+    assert parse_fold("2/5") == (2, 5)

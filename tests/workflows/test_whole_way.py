@@ -187,7 +187,7 @@ def test_the_data_set_says_which_class_is_the_finding_and_its_code(whole, tmp_pa
     (there / "dataset.toml").write_text(
         'schema = 1\nname = "named"\n[targets.label]\nkind = "class"\n'
         'classes = ["nodule", "normal"]\npositive = "normal"\n'
-        'codes.nodule = ["RadLex:RID3875 nodule"]\n'
+        'codes.nodule = ["SNOMED-CT:233604007 Pneumonia"]\n'
     )
     done = train(
         there,
@@ -199,7 +199,7 @@ def test_the_data_set_says_which_class_is_the_finding_and_its_code(whole, tmp_pa
     manifest = package.read(done.model).manifest
     assert list(manifest.operating_point.thresholds) == ["normal"]
     assert [each.finding for each in manifest.classes] == [False, True]
-    assert manifest.classes[0].codes[0].code == "RID3875"
+    assert manifest.classes[0].codes[0].code == "233604007"
     assert done.judged.metrics["operating_point"]["positive"] == "normal"
 
 
@@ -287,3 +287,19 @@ def test_a_training_that_fails_says_so_on_its_page(whole, tmp_path):
     text = (tmp_path / "live.html").read_text()
     assert "no more" in text and "--resume" in text and "a note" in text
     assert heard == ["a note", (3, 9)]
+
+
+def test_a_fold_is_judged_on_its_own_cases_and_leaves_the_test_locked(whole, tmp_path):
+    source = whole.folder / "dataset"
+    before = (source / "looks.jsonl").read_text()
+    wishes = ["train.epochs=1", "train.members=1", "model.options.width=8"]
+    done = train(source, tmp_path / "run", minutes=0.05, overrides=wishes, device="cpu", fold="1/4")
+    data = datasets.open(source)
+    learned = [case for case in data.cases if case.split != "test"]
+    assert done.judged.table.split == "val"
+    assert len(done.judged.table.cases) == pytest.approx(len(learned) / 4, abs=4)
+    assert not {c.name for c in data.split("test").cases} & set(done.judged.table.cases)
+    looks = (source / "looks.jsonl").read_text()
+    assert looks.count('"split": "test"') == before.count('"split": "test"')
+    with pytest.raises(SettingsError, match="--fold 5/4"):
+        train(source, tmp_path / "other", fold="5/4")

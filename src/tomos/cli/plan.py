@@ -17,6 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", metavar="FILE", help="plan file (default: DATASET/plan.toml)"
     )
     options(parser)
+    add_fold(parser)
     parser.add_argument(
         "--find-rate", action="store_true", help="find the learning rate by a range test"
     )
@@ -34,6 +35,16 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--accept-leak", default="", metavar="REASON", help="go on although the split leaks"
+    )
+
+
+def add_fold(parser: argparse.ArgumentParser) -> None:
+    """--fold, of `plan` and `train`."""
+    parser.add_argument(
+        "--fold",
+        default="",
+        metavar="N/K",
+        help="as 2/5: cross-validation, judged on that fold; the test stays locked",
     )
 
 
@@ -58,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         **wishes(args),
         find_rate=args.find_rate,
+        fold=args.fold,
         progress=Terminal(),
     )
     if args.json:

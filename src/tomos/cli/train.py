@@ -8,13 +8,14 @@ HELP = "Carry out a plan: a run folder with model.tomos, metrics.json and report
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    from tomos.cli.plan import options
+    from tomos.cli.plan import add_fold, options
 
     parser.add_argument("dataset", help="folder with dataset.toml and cases.csv")
     parser.add_argument("-o", "--out", metavar="RUN", help="run folder (default: runs/DATASET)")
     parser.add_argument(
         "--plan", metavar="FILE", help="a plan to carry out; without it, one is made"
     )
+    add_fold(parser)
     parser.add_argument("--resume", action="store_true", help="go on where the run in RUN stopped")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options(parser)
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
         plan_file=args.plan,
         **wishes(args),
         resume=args.resume,
+        fold=args.fold,
         progress=Terminal(),
     )
     if args.json:

@@ -5,14 +5,15 @@ import_folder(source, folder, ...)    makes one of a source, whatever its layout
 check(dataset) -> Findings            what is wrong with it
 learnable(dataset) -> Learnable       train and val under the leak rule
 prepared(dataset, chain) -> Store     images as one memory-mapped array
-folds(cases, target, k)               cross-validation by patient
+fold(dataset, 2, 5) -> Dataset        split for the second of five rounds of cross-validation
+folds(cases, target, k)               which fold each case is in, by patient
 """
 
 from tomos.datasets.checking import check
 from tomos.datasets.dataset import Dataset, DatasetInfo, TargetInfo, create, open
 from tomos.datasets.findings import Findings, Problem
 from tomos.datasets.importing import Imported, import_folder
-from tomos.datasets.leak import Dropped, Learnable, learnable
+from tomos.datasets.leak import Dropped, Learnable, fold, learnable
 from tomos.datasets.looks import look, looks
 from tomos.datasets.shortcuts import Shortcut, clues, shortcuts
 from tomos.datasets.split import folds, split
@@ -32,6 +33,7 @@ __all__ = [
     "check",
     "clues",
     "create",
+    "fold",
     "folds",
     "import_folder",
     "learnable",

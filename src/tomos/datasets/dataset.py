@@ -54,7 +54,7 @@ class TargetInfo(Settings):
         for code in (code for codes in self.codes.values() for code in codes):
             if not CODE.fullmatch(code):
                 raise ValueError(
-                    f"expected a code as 'SNOMED-CT:233604007 Pneumonia' or 'RadLex:RID5350', "
+                    f"expected a code as 'SNOMED-CT:233604007 Pneumonia' or 'RadLex:RID...', "
                     f"got {code!r}"
                 )
         return self

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from tomos.datasets import duplicates
 from tomos.datasets.dataset import Dataset
+from tomos.datasets.split import as_fold
 from tomos.datasets.survey import Survey, survey
 from tomos.types import Case, DatasetError, LeakError, Progress
 
@@ -88,6 +89,15 @@ def learnable(
     notes += _notes(dataset, kept)
     left = replace(dataset, cases=tuple(kept))
     return Learnable(left.split("train"), left.split("val"), tuple(dropped), tuple(notes))
+
+
+def fold(
+    dataset: Dataset, number: int, of: int, seed: int = 0, progress: Progress | None = None
+) -> Dataset:
+    """The data set split for one round of cross-validation (`split.as_fold`), by patient, equal
+    pictures together. Raises SettingsError when there are fewer patients than folds."""
+    _, groups = pictures(dataset, progress)
+    return dataset.only(as_fold(dataset.cases, dataset.info.target, number, of, seed, groups))
 
 
 def pictures(dataset: Dataset, progress: Progress | None = None) -> tuple[Survey, list[list[int]]]:

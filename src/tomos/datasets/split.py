@@ -35,6 +35,16 @@ def parse_ratios(text: str) -> dict[str, float]:
     return {"train": train, "val": val, "test": test}
 
 
+def parse_fold(text: str) -> tuple[int, int]:
+    """'2/5' -> (2, 5), the second of five. Raises SettingsError."""
+    number, slash, of = text.partition("/")
+    if not (slash and number.strip().isdigit() and of.strip().isdigit()):
+        raise SettingsError(f"--fold {text}: expected one of several folds, as in 2/5")
+    if not 1 <= int(number) <= int(of) or int(of) < 2:
+        raise SettingsError(f"--fold {text}: expected 1/{of} to {of}/{of}, of at least 2")
+    return int(number), int(of)
+
+
 def split(
     cases: Sequence[Case],
     target: str,
@@ -81,6 +91,30 @@ def folds(
     for group, name in zip(groups, place, strict=True):
         fold[list(group.rows)] = int(name)
     return fold
+
+
+def as_fold(
+    cases: Sequence[Case],
+    target: str,
+    number: int,
+    of: int,
+    seed: int = 0,
+    together: Iterable[Sequence[int]] = (),
+) -> tuple[Case, ...]:
+    """The split for one round of cross-validation: of the cases in train and val, those of fold
+    `number` (from 1) are val and the rest train; the test split stays as it is, locked.
+
+    `together` as for `split`. The folds of one seed do not overlap and cover every such case.
+    """
+    rows = [row for row, case in enumerate(cases) if case.split in ("train", "val")]
+    place = {row: k for k, row in enumerate(rows)}
+    inside = [[place[row] for row in group if row in place] for group in together]
+    kept = [group for group in inside if len(group) > 1]
+    found = folds([cases[row] for row in rows], target, of, seed, kept)
+    parts = {row: "val" if k == number - 1 else "train" for row, k in zip(rows, found, strict=True)}
+    return tuple(
+        replace(case, split=parts[row]) if row in parts else case for row, case in enumerate(cases)
+    )
 
 
 def _groups(cases, target, together, by) -> list[_Group]:

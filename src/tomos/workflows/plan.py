@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tomos import config, datasets
 from tomos.datasets.leak import Learnable
+from tomos.datasets.split import parse_fold
 from tomos.plan import Plan, make
 from tomos.transforms.prepare import Chain
 from tomos.types import MissingExtra, PlanError, Progress, Silent
@@ -27,11 +28,13 @@ def make_plan(
     overrides: Sequence[str] = (),
     accept_leak: str = "",
     find_rate: bool = False,
+    fold: str = "",
     learnable: Learnable | None = None,
     progress: Progress | None = None,
 ) -> tuple[Plan, Path]:
     """Measure, choose, and write the plan to `out` (default DATASET/plan.toml).
 
+    fold       "2/5": the cases of train and val dealt out for that round of cross-validation
     find_rate  replace the rule's learning rate by that of a range test on the data
     """
     progress = progress or Silent()
@@ -41,7 +44,8 @@ def make_plan(
     needs_torch("planning (it times the networks on this machine)")
     folder = Path(dataset)
     if learnable is None:
-        learnable = datasets.learnable(datasets.open(folder), accept_leak, progress)
+        opened = opened_for(folder, fold, seed, progress)
+        learnable = datasets.learnable(opened, accept_leak, progress)
     made = make(
         learnable.train,
         learnable.val,
@@ -59,6 +63,14 @@ def make_plan(
     path = Path(out) if out else folder / "plan.toml"
     config.save(made, path, HEADER)
     return made, path
+
+
+def opened_for(dataset: str | Path, fold: str, seed: int, progress: Progress) -> datasets.Dataset:
+    """The data set, split for one fold where one is named."""
+    opened = datasets.open(dataset)
+    if not fold:
+        return opened
+    return datasets.fold(opened, *parse_fold(fold), seed, progress)
 
 
 def _into_memory(made: Plan) -> Plan:

@@ -18,7 +18,7 @@ from tomos.workflows.judging import Judged, judge
 from tomos.workflows.learning import LearningData
 from tomos.workflows.live import PAGE, Watched
 from tomos.workflows.pack import add_figures, finding_of, pack
-from tomos.workflows.plan import HEADER, chosen_device, make_plan, needs_torch
+from tomos.workflows.plan import HEADER, chosen_device, make_plan, needs_torch, opened_for
 from tomos.workflows.report import Background, report
 
 MODEL, PLAN = "model.tomos", "plan.toml"
@@ -56,11 +56,14 @@ def train(
     overrides: Sequence[str] = (),
     accept_leak: str = "",
     resume: bool = False,
+    fold: str = "",
     progress: Progress | None = None,
 ) -> Done:
     """Plan (unless given), learn, pack, judge, report.
 
-    A run is judged on test, or on val where there is no test, and says so.
+    A run is judged on test, or on val where there is no test, and says so. With `fold`, "2/5", the
+    cases of train and val are dealt out for that round of cross-validation (by `seed`), and the
+    run is judged on its val: the test stays locked.
     Raises LeakError, DatasetError, PlanError, TrainingError, StorageError.
     """
     progress = progress or Silent()
@@ -68,8 +71,8 @@ def train(
     needs_torch("training")
     from tomos.train import train as learn
 
-    opened = datasets.open(dataset)
-    run = Path(out) if out else Path("runs") / opened.info.name
+    opened = opened_for(dataset, fold, seed, progress)
+    run = Path(out) if out else Path("runs") / (opened.info.name + _suffix(fold))
     can = datasets.learnable(opened, accept_leak, progress)
     wishes = {"minutes": minutes, "seed": seed, "recipe": recipe, "device": device}
     plan = _plan(run, opened, can, plan_file, overrides, resume, progress, wishes)
@@ -93,7 +96,7 @@ def train(
             device=_device(device, plan.budget.device),
         )
     packed = pack(run / MODEL, plan, trained.nets, opened, store, val_store, progress)
-    part = "test" if len(opened.split("test")) else "val"
+    part = "test" if len(opened.split("test")) and not fold else "val"
     judged = judge(Predictor(packed.path), opened, part, progress=progress)
     background = Background(
         plan=plan,
@@ -106,6 +109,10 @@ def train(
     judged = report(judged, run, background, progress)
     add_figures(packed.path, judged.metrics)
     return Done(run, plan, judged, trained.notes)
+
+
+def _suffix(fold: str) -> str:
+    return f"-fold{fold.replace('/', 'of')}" if fold else ""
 
 
 def _plan(
