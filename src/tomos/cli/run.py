@@ -22,13 +22,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_column(parser)
     parser.add_argument("--images", default="", metavar="PATTERN", help="as '{:03d}.bmp'")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from tomos.cli.import_ import column_names
     from tomos.cli.plan import wishes
-    from tomos.cli.terminal import Terminal
+    from tomos.cli.terminal import Terminal, print_json
     from tomos.workflows.run import run as run_all
 
     done = run_all(
@@ -42,7 +43,10 @@ def run(args: argparse.Namespace) -> int:
         images=args.images,
         progress=Terminal(),
     )
-    print("\n".join(done.lines()))
+    if args.json:
+        print_json(done.done.to_json())
+    else:
+        print("\n".join(done.lines()))
     return serve(done.model, args.port) if args.serve else 0
 
 

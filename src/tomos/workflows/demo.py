@@ -45,6 +45,10 @@ class Shown:
     def model(self) -> Path:
         return self.whole.model
 
+    def to_json(self) -> dict:
+        """The figures of the run, with the answer on the new film."""
+        return {**self.whole.done.to_json(), "new_film": self.answer.to_json()}
+
     def lines(self) -> list[str]:
         scores = next(iter(self.answer.targets.values())).scores
         overall = self.whole.done.judged.metrics["overall"]["auroc"]
