@@ -303,3 +303,20 @@ def test_a_fold_is_judged_on_its_own_cases_and_leaves_the_test_locked(whole, tmp
     assert looks.count('"split": "test"') == before.count('"split": "test"')
     with pytest.raises(SettingsError, match="--fold 5/4"):
         train(source, tmp_path / "other", fold="5/4")
+
+
+def test_there_must_be_a_run_to_resume(whole, tmp_path):
+    with pytest.raises(PlanError, match=r"no run to go on with.*leave out --resume"):
+        train(whole.folder / "dataset", tmp_path / "nothing", resume=True)
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_the_time_foreseen_follows_the_epochs_asked_for(whole):
+    from tomos.workflows.plan import overridden
+
+    made = whole.done.plan
+    twice = overridden(made, [f"train.epochs={2 * made.train.epochs}"])
+    assert twice.budget.predicted_seconds == pytest.approx(
+        2 * made.budget.predicted_seconds, abs=0.1
+    )
+    assert overridden(made, ["train.clip=1"]).budget == made.budget

@@ -59,10 +59,22 @@ def make_plan(
     if find_rate:
         made = _found_rate(made, learnable, progress)
     if overrides:
-        made = config.override(made, overrides)
+        made = overridden(made, overrides)
     path = Path(out) if out else folder / "plan.toml"
     config.save(made, path, HEADER)
     return made, path
+
+
+def overridden(made: Plan, assignments: Sequence[str]) -> Plan:
+    """The plan with settings changed, and the time foreseen for as many epochs and networks as it
+    now has (of another network than the one that was timed nothing is known)."""
+    changed = config.override(made, assignments)
+    shown = changed.train.epochs * changed.train.members / (made.train.epochs * made.train.members)
+    seconds = round(made.budget.predicted_seconds * shown, 1)
+    if changed.budget != made.budget or shown == 1:
+        return changed
+    budget = changed.budget.model_copy(update={"predicted_seconds": seconds})
+    return changed.model_copy(update={"budget": budget})
 
 
 def opened_for(dataset: str | Path, fold: str, seed: int, progress: Progress) -> datasets.Dataset:

@@ -18,7 +18,14 @@ from tomos.workflows.judging import Judged, judge
 from tomos.workflows.learning import LearningData
 from tomos.workflows.live import PAGE, Watched
 from tomos.workflows.pack import add_figures, finding_of, pack
-from tomos.workflows.plan import HEADER, chosen_device, make_plan, needs_torch, opened_for
+from tomos.workflows.plan import (
+    HEADER,
+    chosen_device,
+    make_plan,
+    needs_torch,
+    opened_for,
+    overridden,
+)
 from tomos.workflows.report import Background, report
 
 MODEL, PLAN = "model.tomos", "plan.toml"
@@ -120,14 +127,19 @@ def _plan(
 ) -> Plan:
     """The run's plan: its own when it is resumed, else the given one, else a new one."""
     here = run / PLAN
-    if resume and here.exists():
+    if resume and not here.exists():
+        raise PlanError(
+            f"{run}: there is no run to go on with (no {PLAN}); name its folder with -o, or leave "
+            "out --resume"
+        )
+    if resume:
         if plan_file or overrides:
             raise PlanError(
                 f"{run}: a run is resumed with its own plan; leave out --plan and --set"
             )
         plan = config.load(Plan, here)
     elif plan_file:
-        plan = config.override(config.load(Plan, Path(plan_file)), overrides)
+        plan = overridden(config.load(Plan, Path(plan_file)), overrides)
         config.save(plan, here, HEADER)
     else:
         progress.say("planning")
