@@ -71,6 +71,9 @@ MISTAKES = [
     (["models", "resnet81"], "resnet18"),
     (["run", "nowhere"], "nowhere"),
     (["plan", "nowhere", "--minutes", "0"], "--minutes"),
+    (["run", "nowhere", "--set", "train.epochs=abc"], "train.epochs: "),
+    (["train", "nowhere", "--set", "train.loss=bec"], "did you mean 'bce'"),
+    (["run", "nowhere", "--recipe", "smal_cnn"], "did you mean 'small_cnn'"),
 ]
 
 

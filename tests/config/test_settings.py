@@ -4,15 +4,24 @@ import subprocess
 import sys
 
 import pytest
+from pydantic import Field
 
-from tomos.config import Settings, atomic_write, load, override, plugin, save
+from tomos.config import (
+    Settings,
+    atomic_write,
+    check_assignments,
+    load,
+    override,
+    plugin,
+    save,
+)
 from tomos.types import SettingsError, StorageError
 
 pytestmark = pytest.mark.fast
 
 
 class Inner(Settings):
-    epochs: int = 10
+    epochs: int = Field(10, ge=1)
     rate: float = 0.1
 
 
@@ -51,6 +60,27 @@ def test_override_is_typed():
 def test_a_wrong_override_says_what_was_expected(assignment, message):
     with pytest.raises(SettingsError, match=message):
         override(Outer(), [assignment])
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("train.epoch=5", "did you mean 'epochs'"),
+        ("train.epochs=abc", "train.epochs: .*integer.*'abc'"),
+        ("train.epochs=0", "train.epochs: .*greater than or equal to 1, got 0"),
+        ("train=3", "train: .*got 3"),
+        ("steps=7", "steps: .*got 7"),
+        ("train.epochs", "KEY=VALUE"),
+    ],
+)
+def test_a_wrong_override_is_seen_before_there_are_settings(assignment, message):
+    with pytest.raises(SettingsError, match=message):
+        check_assignments(Outer, [assignment])
+
+
+def test_what_only_the_settings_can_tell_waits_for_them():
+    good = ["train.epochs=5", "train.rate=1", "name=x", "steps.7.size=no", "steps=[{a = 1}]"]
+    check_assignments(Outer, good)
 
 
 def test_an_unknown_key_in_a_file_is_refused_with_the_file(tmp_path):

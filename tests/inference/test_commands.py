@@ -109,6 +109,8 @@ def test_the_readable_form(world, capsys):
         (["predict", "MODEL", "x.png", "--backend", "onxruntime"], "did you mean 'onnxruntime'"),
         (["explain", "MODEL", "films", "--method", "cams"], "no method of explaining named 'cams'"),
         (["explain", "MODEL", "films", "--label", "brigth"], "did you mean 'bright'"),
+        (["predict", "MODEL", "x.png", "--threads", "-2"], "--threads -2: expected 0"),
+        (["explain", "MODEL", "films", "--threads", "-1"], "--threads -1"),
         (["describe", "bad.png"], "something else"),
     ],
 )

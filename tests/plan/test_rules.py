@@ -136,6 +136,39 @@ def test_every_recipe_fills_a_whole_plan(monkeypatch):
         assert part["reasons"]["recipe"]
 
 
+@pytest.mark.parametrize("kind", ["class", "multilabel", "ordinal"])
+def test_a_recipe_takes_the_loss_of_the_targets_kind(monkeypatch, tmp_path, kind):
+    """It said none, and training refused cross-entropy on several findings."""
+    monkeypatch.setattr(recipe, "speed", lambda *given: Speed(1e-3, 500.0, "fp32", True, 2))
+    usual = {"class": "cross_entropy", "multilabel": "bce", "ordinal": "ordinal"}[kind]
+    for name in recipe.recipes():
+        part = recipe.fill(name, fingerprint(), 5.0, 0, "cpu", 2, kind)
+        assert part["train"]["loss"] == usual
+        assert (f"the loss {usual}" in part["reasons"]["recipe"]) == (kind != "class")
+
+
+@pytest.mark.parametrize(
+    ("kind", "stated", "taken"),
+    [
+        ("multilabel", "focal", "focal"),
+        ("ordinal", "cross_entropy", "cross_entropy"),
+        ("multilabel", "cross_entropy", "bce"),
+        ("class", "ordinal", "cross_entropy"),
+    ],
+)
+def test_a_recipes_own_loss_stays_where_it_fits(monkeypatch, tmp_path, kind, stated, taken):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(recipe, "speed", lambda *given: Speed(1e-3, 500.0, "fp32", True, 2))
+    monkeypatch.setattr(recipe, "FOLDER", tmp_path)
+    own = 'source = "x"\n[model]\nname = "mlp"\n[train]\nloss_options = { smoothing = 0.1 }\n'
+    (tmp_path / "own.toml").write_text(f'{own}loss = "{stated}"\n')
+    part = recipe.fill("own", fingerprint(), 5.0, 0, "cpu", 2, kind)
+    assert part["train"]["loss"] == taken
+    kept = {"smoothing": 0.1} if taken == stated else {}
+    assert part["train"]["loss_options"] == kept
+    assert (f"instead of its {stated}" in part["reasons"]["recipe"]) == (taken != stated)
+
+
 def test_an_unknown_recipe_is_answered_with_the_nearest():
     with pytest.raises(PlanError, match="did you mean 'liver_cnn'"):
         recipe.fill("livercnn", fingerprint(), 5.0, 0, "cpu", 2)

@@ -232,25 +232,50 @@ def test_a_run_that_goes_on_says_which_flags_do_not_count(whole):
     assert "by its own plan (--minutes would need a new one" in heard.said
 
 
-@pytest.mark.parametrize(("kind", "loss"), [("ordinal", "ordinal"), ("class", "focal")])
-def test_the_plan_of_every_kind_can_be_carried_out(whole, tmp_path, kind, loss):
-    """Grades had a plan whose targets are softened and a loss that could not soften them."""
-    there = tmp_path / kind
+def relabelled(source: Path, there: Path, kind: str, labels: dict, classes: list) -> list[dict]:
+    """The films of `source` under other labels: old -> the new ones in turn. Their rows."""
     there.mkdir()
-    source = whole.folder / "dataset"
     rows = list(csv.DictReader((source / "cases.csv").open()))
     for number, row in enumerate(rows):
         row["image"] = str((source / row["image"]).resolve())
-        if row["label"] == "nodule":
-            row["label"] = ("mild", "severe")[number % 2]
+        chosen = labels[row["label"]]
+        row["label"] = chosen[number % len(chosen)]
     with (there / "cases.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
     (there / "dataset.toml").write_text(
         f'schema = 1\nname = "grades"\n[targets.label]\nkind = "{kind}"\n'
-        'classes = ["normal", "mild", "severe"]\n'
+        f"classes = {json.dumps(classes)}\n"
     )
+    return rows
+
+
+def test_a_recipe_learns_several_findings(whole, tmp_path):
+    """`--recipe small_cnn` planned cross-entropy for them, which training refuses."""
+    labels = {"normal": ["-"], "nodule": ["mass", "mass|scar", "scar"]}
+    rows = relabelled(
+        whole.folder / "dataset", tmp_path / "d", "multilabel", labels, ["mass", "scar"]
+    )
+    done = train(
+        tmp_path / "d",
+        tmp_path / "run",
+        minutes=0.05,
+        recipe="small_cnn",
+        overrides=["train.epochs=1"],
+        device="cpu",
+    )
+    assert done.plan.train.loss == "bce"
+    answer = next(iter(Predictor(done.model).predict([rows[0]["image"]])))
+    assert set(answer.targets["label"].scores) == {"mass", "scar"}
+
+
+@pytest.mark.parametrize(("kind", "loss"), [("ordinal", "ordinal"), ("class", "focal")])
+def test_the_plan_of_every_kind_can_be_carried_out(whole, tmp_path, kind, loss):
+    """Grades had a plan whose targets are softened and a loss that could not soften them."""
+    there = tmp_path / kind
+    labels = {"normal": ["normal"], "nodule": ["mild", "severe"]}
+    rows = relabelled(whole.folder / "dataset", there, kind, labels, ["normal", "mild", "severe"])
     wishes = ["train.epochs=1", "train.members=1", "model.options.width=8", f"train.loss={loss}"]
     done = train(there, tmp_path / "run", minutes=0.05, overrides=wishes, device="cpu")
     assert done.plan.train.label_smoothing > 0

@@ -6,9 +6,10 @@ import json
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from tomos.config.plugins import did_you_mean
 from tomos.config.storage import atomic_write
@@ -72,27 +73,53 @@ def override(settings: S, assignments: Iterable[str]) -> S:
     """
     data = settings.model_dump(mode="json")
     for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise SettingsError(f"--set {assignment}: expected KEY=VALUE, as in train.epochs=50")
-        _assign(data, settings, key.strip(), _value(text.strip()))
+        key, value = _pair(assignment)
+        _assign(data, settings, key, value)
     return parse(type(settings), data, f"--set {' '.join(assignments)}")
 
 
-def check_keys(kind: type[Settings], assignments: Iterable[str]) -> None:
-    """Raise SettingsError for a key that no settings of `kind` have, before any are there."""
+def check_assignments(kind: type[Settings], assignments: Iterable[str]) -> None:
+    """Raise SettingsError for what `override` would refuse of any settings of `kind`, before there
+    are some: a key that none have, a value of the wrong type. (What stands inside lists and free
+    tables of options shows only then.)
+    """
     for assignment in assignments:
-        key = assignment.partition("=")[0].strip()
-        here: Any = kind
-        for step in key.split("."):
-            if not (isinstance(here, type) and issubclass(here, BaseModel)):
-                break
-            fields = {field.alias or name: field for name, field in here.model_fields.items()}
-            if step not in fields:
-                raise SettingsError(
-                    f"--set {key}: unknown setting {step!r}{did_you_mean(step, list(fields))}"
-                )
-            here = fields[step].annotation
+        key, value = _pair(assignment)
+        field = _field(kind, key)
+        if field is None:
+            continue
+        wanted: Any = Annotated[field.annotation, field]
+        try:
+            TypeAdapter(wanted).validate_python(value)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            said = problem["msg"][:1].lower() + problem["msg"][1:]
+            raise SettingsError(f"--set {key}: {said}, got {problem['input']!r:.80}") from None
+
+
+def _field(kind: type[Settings], key: str) -> FieldInfo | None:
+    """The setting that `key` names, None for a place inside a list or a free table of options."""
+    here: Any = kind
+    found = None
+    for step in key.split("."):
+        if not (isinstance(here, type) and issubclass(here, BaseModel)):
+            return None
+        fields = {field.alias or name: field for name, field in here.model_fields.items()}
+        if step not in fields:
+            raise SettingsError(
+                f"--set {key}: unknown setting {step!r}{did_you_mean(step, list(fields))}"
+            )
+        found = fields[step]
+        here = found.annotation
+    return found
+
+
+def _pair(assignment: str) -> tuple[str, Any]:
+    """Key and value of "a.b=value"; SettingsError where there is no value."""
+    key, equals, text = assignment.partition("=")
+    if not equals:
+        raise SettingsError(f"--set {assignment}: expected KEY=VALUE, as in train.epochs=50")
+    return key.strip(), _value(text.strip())
 
 
 def _assign(data: dict, settings: Settings, key: str, value: Any) -> None:

@@ -35,8 +35,11 @@ def networks(package: Package, backend: str = "onnxruntime", threads: int = 0) -
     """One network for each graph of a package.
 
     threads  for one run; 0: one a core
-    Raises MissingExtra when the runtime is not installed, PackageError when it refuses the graph.
+    Raises SettingsError for an unknown backend or threads below 0, MissingExtra when the runtime is
+    not installed, PackageError when it refuses the graph.
     """
+    if threads < 0:
+        raise SettingsError(f"--threads {threads}: expected 0 (one a core) or more")
     if backend not in BACKENDS:
         raise SettingsError(f"no backend named {backend!r}{did_you_mean(backend, list(BACKENDS))}")
     kind = OnnxRuntime if backend == "onnxruntime" else OpenVino

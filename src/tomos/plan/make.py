@@ -53,7 +53,7 @@ def make(
     if recipe_name == "auto":
         chosen = _by_rules(fp, minutes, seed, device, len(train.classes), kind)
     else:
-        chosen = recipe.fill(recipe_name, fp, minutes, seed, device, len(train.classes))
+        chosen = recipe.fill(recipe_name, fp, minutes, seed, device, len(train.classes), kind)
     return parse(Plan, {**part, **chosen, "recipe": recipe_name}, "plan")
 
 

@@ -16,6 +16,7 @@ from tomos.config.plugins import did_you_mean
 from tomos.plan import classify
 from tomos.plan.fingerprint import Fingerprint
 from tomos.plan.probe import machine, speed
+from tomos.tasks import classify as task
 from tomos.types import PlanError
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -23,7 +24,8 @@ FOLDER = Path(__file__).parent / "recipes"
 
 class Recipe(Settings):
     """size: (Y, X), empty = the pictures' own; fill_minutes: as many epochs as the budget allows,
-    instead of the stated number; channels: 0 = as the pictures are.
+    instead of the stated number; channels: 0 = as the pictures are; train.loss: none = the usual
+    one of the target's kind, and the same where the stated one is for another kind.
     """
 
     source: str
@@ -43,10 +45,17 @@ def recipes() -> list[str]:
 
 
 def fill(
-    name: str, fp: Fingerprint, minutes: float, seed: int, device: str, n_classes: int
+    name: str,
+    fp: Fingerprint,
+    minutes: float,
+    seed: int,
+    device: str,
+    n_classes: int,
+    kind: str = "class",
 ) -> dict[str, Any]:
     """The parts of a plan that recipe `name` gives for this data set on this machine.
 
+    kind  of the target: "class", "multilabel", "ordinal"
     Raises PlanError for an unknown name.
     """
     if name not in recipes():
@@ -61,8 +70,10 @@ def fill(
     if recipe.fill_minutes:
         shown = minutes * 60 * classify.SHARE / pace.seconds
         epochs = max(1, int(shown // fp.n_cases))
+    loss, why_loss = _loss(recipe.train, kind)
     train = {
         **recipe.train,
+        **loss,
         "batch": batch,
         "epochs": epochs,
         "seed": seed,
@@ -86,5 +97,22 @@ def fill(
             "machine": machine(),
             "device": device,
         },
-        "reasons": {"recipe": recipe.source},
+        "reasons": {"recipe": recipe.source + why_loss},
     }
+
+
+def _loss(train: dict[str, Any], kind: str) -> tuple[dict[str, Any], str]:
+    """The loss settings that the recipe leaves open or cannot mean for `kind`, and why."""
+    stated, usual = train.get("loss", ""), task.loss(kind)
+    if stated == usual:
+        return {}, ""
+    if stated:
+        from tomos.measures import losses
+
+        if stated in losses.fitting(kind):
+            return {}, ""
+    options = {"loss": usual, "loss_options": {}} if stated else {"loss": usual}
+    if not stated and kind == "class":
+        return options, ""
+    instead = f" instead of its {stated}" if stated else ""
+    return options, f"; the loss {usual}{instead}, since the target is {kind}"

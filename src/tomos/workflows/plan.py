@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tomos import config, datasets
+from tomos.config.plugins import did_you_mean
 from tomos.datasets.leak import Learnable
 from tomos.datasets.split import parse_fold
-from tomos.plan import Plan, make
+from tomos.plan import Plan, make, recipes
 from tomos.transforms.prepare import Chain
 from tomos.types import MissingExtra, PlanError, Progress, Silent
 
@@ -38,10 +39,8 @@ def make_plan(
     find_rate  replace the rule's learning rate by that of a range test on the data
     """
     progress = progress or Silent()
-    config.check_keys(Plan, overrides)
-    if minutes is not None and not minutes > 0:
-        raise PlanError(f"--minutes {minutes:g}: expected more than 0")
     needs_torch("planning (it times the networks on this machine)")
+    check_wishes(minutes, recipe, overrides)
     folder = Path(dataset)
     if learnable is None:
         opened = opened_for(folder, fold, seed, progress)
@@ -63,6 +62,19 @@ def make_plan(
     path = Path(out) if out else folder / "plan.toml"
     config.save(made, path, HEADER)
     return made, path
+
+
+def check_wishes(minutes: float | None, recipe: str, overrides: Sequence[str]) -> None:
+    """Raise SettingsError for what no data can make right, before any are looked at."""
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise PlanError(f"--minutes {minutes:g}: expected more than 0")
+    if recipe not in ("auto", *recipes()):
+        raise PlanError(f"--recipe {recipe}: no such recipe{did_you_mean(recipe, recipes())}")
+    config.check_assignments(Plan, overrides)
+    for assignment in overrides:
+        key, _, name = assignment.partition("=")
+        if key.strip() == "train.loss":
+            config.plugin("tomos.measures.losses", name.strip(" \"'"), "loss")
 
 
 def overridden(made: Plan, assignments: Sequence[str]) -> Plan:

@@ -10,7 +10,7 @@ from tomos.datasets.dataset import TOML
 from tomos.types import Progress, Silent
 from tomos.workflows.check import Checked, check
 from tomos.workflows.import_data import import_data
-from tomos.workflows.plan import needs_torch
+from tomos.workflows.plan import check_wishes, needs_torch
 from tomos.workflows.train import PLAN, Done, train
 
 
@@ -60,6 +60,7 @@ def run(
     """
     progress = progress or Silent()
     needs_torch("training")
+    check_wishes(minutes, recipe, overrides)
     source = Path(source)
     folder = Path(out) if out else Path(f"{source.stem}-tomos")
     dataset = source if (source / TOML).is_file() else folder / "dataset"

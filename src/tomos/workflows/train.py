@@ -20,6 +20,7 @@ from tomos.workflows.live import PAGE, Watched
 from tomos.workflows.pack import add_figures, finding_of, pack
 from tomos.workflows.plan import (
     HEADER,
+    check_wishes,
     chosen_device,
     make_plan,
     needs_torch,
@@ -74,8 +75,8 @@ def train(
     Raises LeakError, DatasetError, PlanError, TrainingError, StorageError.
     """
     progress = progress or Silent()
-    config.check_keys(Plan, overrides)
     needs_torch("training")
+    check_wishes(minutes, recipe, overrides)
     from tomos.train import train as learn
 
     opened = opened_for(dataset, fold, seed, progress)

@@ -18,7 +18,7 @@ from torch import Tensor
 from tomos import config
 from tomos.types import PlanError
 
-__all__ = ["Case", "build", "names"]
+__all__ = ["Case", "build", "fitting", "names"]
 
 
 class Case(Protocol):
@@ -43,12 +43,13 @@ def build(name: str, kind: str, **options: Any) -> Case:
     if kind not in loss.KINDS:
         raise PlanError(
             f"train.loss: {name!r} is for targets of kind {' or '.join(loss.KINDS)}, "
-            f"and this target is {kind!r}; choose one of: {', '.join(_for(kind))}"
+            f"and this target is {kind!r}; choose one of: {', '.join(fitting(kind))}"
         )
     if "multilabel" in loss.model_fields:
         options = {"multilabel": kind == "multilabel"} | options
     return config.parse(loss, options, f"train.loss_options of {name!r}")
 
 
-def _for(kind: str) -> list[str]:
+def fitting(kind: str) -> list[str]:
+    """The losses that are for targets of `kind`."""
     return [n for n in names() if kind in config.plugin("tomos.measures.losses", n).Loss.KINDS]
