@@ -6,22 +6,21 @@
 SOURCE is what `tomos import` takes without more words, such as pneumoniamnist.npz, or a data set
 that was imported. For each seed the whole way is taken: import, plan within the minutes, train,
 threshold and calibration on validation, one look at the test part. With --against, a recipe gets
-the same minutes and seeds. Resumable: a run that is there is not repeated. Prints one JSON object;
---out writes it too.
+the same minutes and seeds. Resumable: a run that is there is not repeated. Prints one JSON object
+and writes it to --out, else to benchmarks/results/accuracy-SOURCES.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
+
+from _record import keep
 
 SHOWN = ("auroc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "ece")
 WORK = Path("scratch") / "accuracy"
@@ -95,27 +94,16 @@ def main() -> int:
     parser.add_argument("--against", default="")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    result: dict = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-        ).stdout.strip(),
-        "minutes": args.minutes,
-        "sets": {},
-    }
+    sets: dict[str, dict] = {}
     for source in args.source:
         entry = {}
         for recipe in filter(None, (args.recipe, args.against)):
             runs = [one_run(source, recipe, seed, args.minutes) for seed in range(args.seeds)]
             entry[recipe] = {"spread": spread(runs), "runs": runs}
-        result["sets"][source.stem] = entry
+        sets[source.stem] = entry
         print(json.dumps({source.stem: entry}, indent=1), file=sys.stderr)
-    print(json.dumps(result, indent=1))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
-    return 0
+    name = "accuracy-" + "-".join(sets)
+    return keep(name, {"minutes": args.minutes, "sets": sets}, [], args.out)
 
 
 if __name__ == "__main__":

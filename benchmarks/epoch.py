@@ -15,20 +15,17 @@ busy machine. Prints one JSON object and writes benchmarks/results/epoch.json.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
-import platform
 import statistics
-import subprocess
+import sys
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from _record import goal, keep
 from torch.utils.data import DataLoader, Dataset
 
 from tomos import models, train
@@ -210,26 +207,7 @@ def _cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def machine() -> dict:
-    model = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    return {"cpu": model, "cores": os.cpu_count(), "system": platform.system()}
-
-
-def commit() -> str:
-    here = Path(__file__).parent
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        return subprocess.check_output(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=here, text=True
-        ).strip()
-    return "unknown"
-
-
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sizes", type=int, nargs="+", default=sorted(REQUIRED))
@@ -240,21 +218,20 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     found = {str(size): compare(size, args.rounds) for size in args.sizes}
     result = {
-        "benchmark": "epoch",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": machine(),
         "versions": {"torch": torch.__version__},
         "threads": torch.get_num_threads(),
-        "load_average_at_end": [round(v, 2) for v in os.getloadavg()],
         "sizes": found,
     }
-    text = json.dumps(result, indent=1)
-    path = Path(args.out or Path(__file__).parent / "results" / "epoch.json")
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    goals = [
+        goal(
+            f"one training epoch at {size} px: times faster than a plain PyTorch loop",
+            each["ratio_tomos"]["median"],
+            least=REQUIRED[int(size)],
+        )
+        for size, each in found.items()
+    ]
+    return keep("epoch", result, goals, Path(args.out) if args.out else None)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -15,12 +15,11 @@ import json
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from _record import keep
 
-RESULTS = Path(__file__).parent / "results"
 VARIANTS: dict[str, list[str]] = {
     "plan": [],
     "no augmentation": ["augment=[]"],
@@ -117,12 +116,8 @@ def main() -> int:
         found[name] = figures(out, data.targets, fold, plan.train.balance != "none")
         found[name]["cpu_seconds"] = round(time.process_time() - begun)
         print(json.dumps({name: found[name]}), flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / f"rules-{opened.info.name}.json"
-    date = datetime.now(UTC).isoformat(timespec="seconds")
-    head = {"date": date, "folds": args.folds, "epochs": args.epochs, "n": len(part)}
-    target.write_text(json.dumps({**head, "variants": found}, indent=1) + "\n")
-    return 0
+    head = {"folds": args.folds, "seeds": args.seeds, "epochs": args.epochs, "n": len(part)}
+    return keep(f"rules-{opened.info.name}", {**head, "variants": found}, [])
 
 
 if __name__ == "__main__":

@@ -17,8 +17,6 @@ import base64
 import http.client
 import io
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -29,6 +27,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from _record import goal, keep
 
 SIZE, SIDE, GOAL = 224, 320, 0.6
 MEAN, SPREAD = 0.449, 0.226
@@ -228,7 +227,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict:
     return {"largest_difference": worst, "pictures_a_second": rate, "seconds": seconds}
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=64)
@@ -238,28 +237,25 @@ def main() -> None:
     args = parser.parse_args()
     if args.port:
         run_clients(args.port, args.clients, args.folder)
-        return
+        return 0
     with tempfile.TemporaryDirectory() as folder:
         result = measure(args, Path(folder))
     rate = result["pictures_a_second"]
     ratios = {name: rate[name] / rate["loop"] for name in rate if name != "loop"}
     report = {
-        "benchmark": "serve",
         "clients": args.clients,
         "images": args.images,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         **result,
         "ratio": ratios,
-        "goal": GOAL,
     }
-    text = json.dumps(report, indent=1)
-    target = Path(__file__).parent / "results" / "serve.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(text + "\n")
-    print(text)
     if report["largest_difference"] > 0.02:
         raise SystemExit("the server and the loop disagree")
+    goals = [
+        goal(f"server, {args.clients} clients, {name}: speed as a share of a bare loop's", r, GOAL)
+        for name, r in ratios.items()
+    ]
+    return keep("serve", report, goals)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,18 +11,14 @@ without torch. One JSON object is printed and written to benchmarks/results/star
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-RESULT = Path(__file__).parent / "results" / "startup.json"
+from _record import goal, keep
 
 
 def seconds(command: list[str]) -> float:
@@ -76,7 +72,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--image", type=Path)
     parser.add_argument("--python", default=sys.executable)
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--out", default="", help="the file to write, not the usual one")
     args = parser.parse_args()
     tomos = str(Path(args.python).parent / "tomos")
     with tempfile.TemporaryDirectory() as folder:
@@ -87,24 +83,17 @@ def main() -> int:
         bare = [args.python, "-c", "import numpy, onnxruntime, pydicom"]
         parser_only = [args.python, "-c", "import argparse"]
         result = {
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
             "help": in_turns([tomos, "--help"], parser_only, args.rounds),
             "predict": in_turns(predict, bare, args.rounds),
         }
-    result["met"] = (
-        result["help"]["ratio"] <= 5
-        and result["help"]["seconds"] < 0.3
-        and result["predict"]["ratio"] <= 2.5
-        and result["predict"]["seconds"] < 1.5
-    )
-    text = json.dumps(result, indent=1)
-    print(text)
-    if not args.no_write:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(text + "\n")
-    return 0 if result["met"] else 1
+    helped, predicted = result["help"], result["predict"]
+    goals = [
+        goal("tomos --help, seconds", helped["seconds"], most=0.3),
+        goal("tomos --help, times python -c 'import argparse'", helped["ratio"], most=5),
+        goal("tomos predict of one picture, seconds", predicted["seconds"], most=1.5),
+        goal("tomos predict, times the bare imports it needs", predicted["ratio"], most=2.5),
+    ]
+    return keep("startup", result, goals, Path(args.out) if args.out else None)
 
 
 if __name__ == "__main__":

@@ -95,13 +95,13 @@ def test_learning_says_what_to_install(base, tmp_path, words):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_starts_quickly(base, trained):
+def test_the_command_starts_quickly(base, trained, tmp_path):
     """In turns with the bare imports; the figures of the issue."""
     done = subprocess.run(
         [
             sys.executable, str(ROOT / "benchmarks" / "startup.py"), "--python",
             str(base / "python"), "--model", str(trained), "--image", str(trained.parent / "x.png"),
-            "--no-write",
+            "--out", str(tmp_path / "startup.json"),
         ],
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip

@@ -29,7 +29,7 @@ def folder() -> Path:
 
 def listed() -> dict[str, str]:
     """Name -> first line of its description, without running anything."""
-    return {path.stem: _about(path) for path in sorted(folder().glob("*.py"))}
+    return {path.stem: _about(path) for path in sorted(folder().glob("[!_]*.py"))}
 
 
 def bench(
