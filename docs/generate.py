@@ -32,6 +32,7 @@ from describing import (
     steps,
     table,
 )
+from measured import measured as figures_measured
 
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py from the code; change it there, then run: make docs -->"
@@ -360,11 +361,21 @@ def python() -> str:
     )
 
 
+def measured() -> str:
+    """Accuracy and speed, as the benchmarks left them."""
+    return page(
+        "Measured figures",
+        "What `tomos bench` (`make bench`) and the longer runs of `benchmarks/` found, read from "
+        "`benchmarks/results/`.",
+        *figures_measured(),
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands": commands, "dataset": dataset, "check": check, "plan": plan, "prepare": prepare,
     "augment": augment, "models": models, "learning": learning, "explain": explain,
     "manifest": manifest, "metrics": metrics, "errors": errors, "http": http, "python": python,
-    "index": index,
+    "measured": measured, "index": index,
 }  # fmt: skip
 
 
