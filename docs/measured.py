@@ -32,17 +32,6 @@ _ACCURACY = (
     "once a seed. Mean over the seeds, with its 95 % t interval, then each seed. The rules were "
     "tuned by cross-validation on training and validation parts only."
 )
-_GOALS}"]
-    rows = [row for name, result in results.items() for row in _goals(name, result)]
-    return [*parts, table(("what", "measured", "goal", "met", "benchmark", "when and where"), rows)]
-
-
-_ACCURACY = (
-    "The plan's own choice, on the official split (or one by patient), from scratch on a processor. "
-    "Threshold and calibration are fixed on validation, and the test part is looked at once a seed. "
-    "Mean over the seeds, with its 95 % t interval; the seeds' own figures below it. The rules were "
-    "tuned by cross-validation on training and validation parts only."
-)
 _GOALS = (
     "Each is a ratio of two programs that take turns on one machine, or a share. `load` is the "
     "machine's one-minute load average at the end: on a busy machine a ratio says less."
