@@ -127,7 +127,8 @@ def test_facts(info, word):
 def test_facts_of_an_image():
     grey = np.tile(np.arange(64, dtype=np.uint8), (3, 64, 1))
     image = Image(grey, modality="CR", origin=Origin(body_part="Chest"), value_range=(0, 255))
-    assert Info.of(image) == Info("DX", "CHEST", False, (64, 64))
+    contrast = ("255", pytest.approx(56 / 255, abs=0.01))  # from the 5th to the 95th percentile
+    assert Info.of(image) == Info("DX", "CHEST", False, (64, 64), contrast)
     colour = grey.copy()
     colour[0, :10] += 90
     assert Info.of(Image(colour, value_range=(0, 255))).colour

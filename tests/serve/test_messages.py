@@ -68,6 +68,14 @@ def test_an_empty_picture_and_an_unusual_one():
     assert all(known(each) for each in WHY.values())
 
 
+@pytest.mark.fast
+def test_every_fault_of_quality():
+    from tomos.inference.quality import WORDS
+
+    said = [words.format(0.777, 0.1, 0.25) for words in WORDS.values()]
+    assert [text for text in said if not known(text)] == []
+
+
 @pytest.mark.parametrize("score", [0.1, 0.401, 0.9])
 def test_verdicts(film_model, score):
     quiet = Envelope({"facts": {}}, {}).judge([Info()], np.ones((1, 1, 8, 8), np.float32))[0]

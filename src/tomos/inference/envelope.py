@@ -12,16 +12,19 @@ fitted on (cross-fitted training pictures and validation), those beyond the usua
 one threshold is set so that about `ALPHA` of such pictures lie above it. One threshold on the sum,
 not ten: a union of ten tests, each at a tenth of the share, misses what is a little odd in several
 ways, which is what pictures of another kind are.
+
+A picture of the right kind may still be a bad one: `tomos.inference.quality` warns of that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tomos.inference import quality
 from tomos.inference.appearance import WHY, describe, empty
 from tomos.inference.gaussian import Gaussian, cross_fitted
 from tomos.types import Image
@@ -38,12 +41,18 @@ FILM = {"CR", "DX", "DR", "RG"}
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """The facts of one image: size is (Y, X) in pixels, colour whether its channels differ."""
+    """The facts of one image.
+
+    colour    whether its channels differ
+    size      (Y, X) in pixels
+    contrast  its range of grey, and the share of it that it spans (`quality.contrast`)
+    """
 
     modality: str = ""
     body_part: str = ""
     colour: bool = False
     size: tuple[int, int] = (1, 1)
+    contrast: tuple[str, float] | None = None
 
     @staticmethod
     def of(image: Image) -> Info:
@@ -53,6 +62,7 @@ class Info:
             body_part=image.origin.body_part.strip().upper(),
             colour=_is_colour(image),
             size=(image.size[-2], image.size[-1]),
+            contrast=quality.contrast(image),
         )
 
 
@@ -116,10 +126,22 @@ def fit(
         usual[name] = [*median, *spread]
         own.append((folded - median) / spread)
         held.append((fresh - median) / spread)
+    data["quality"] = _usual_quality(train, rows, held_out, infos)
     threshold = _threshold(_total(np.hstack(own)), _total(np.hstack(held)), alpha)
     data["looks"] = {"scale": scale, "usual": usual, "threshold": threshold}
     data["n"] = {"train": len(rows), "held_out": len(held[0])}
     return data, arrays
+
+
+def _usual_quality(
+    train: Seen, rows: np.ndarray, held_out: Seen | None, infos: Sequence[Info]
+) -> dict[str, Any]:
+    parts = [_in_parts(train.prepared, rows, quality.measure)]
+    if held_out is not None:
+        every = np.arange(len(held_out.prepared))
+        parts.append(_in_parts(held_out.prepared, every, quality.measure))
+    figures = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return quality.fit(figures, [info.contrast for info in infos])
 
 
 def _threshold(own: np.ndarray, held: np.ndarray, alpha: float) -> float:
@@ -140,6 +162,7 @@ class Envelope:
     def __init__(self, data: Mapping[str, Any], arrays: Mapping[str, np.ndarray], size=(1, 1)):
         self._facts = data.get("facts") or {}
         looks = data.get("looks") or {}
+        self._quality = quality.Quality(data.get("quality") or {})
         self._size = size
         self._scale = float(looks.get("scale", 1.0))
         self._limit = float(looks.get("threshold", np.inf))
@@ -156,9 +179,13 @@ class Envelope:
         """One judgement an image: prepared (B, C, Y, X), features (B, F) where the net has them."""
         void = empty(prepared, self._scale)
         odd = self._distances(prepared, features)
+        bad = self._quality.judge(prepared, [info.contrast for info in infos])
         judgements = []
         for row, info in enumerate(infos):
             reasons, warnings = self._of_facts(info)
+            # Another modality, or nothing at all, is no worse picture of the model's own kind.
+            if not reasons and not void[row]:
+                warnings += bad[row]
             distance = float(_total(odd[row : row + 1])[0] / self._limit) if odd.size else 0.0
             if void[row]:
                 reasons.append("the picture is empty: every pixel has the same value")
@@ -251,15 +278,22 @@ def _facts(infos: Sequence[Info]) -> dict[str, Any]:
 
 
 def _views(seen: Seen, rows: np.ndarray, scale: float) -> dict[str, np.ndarray]:
-    """View -> (N, D) of the chosen rows, a few at a time: `prepared` may lie on disk."""
-    parts = [
-        describe(np.asarray(seen.prepared[rows[start : start + 256]], np.float32), scale)
-        for start in range(0, len(rows), 256)
-    ]
-    views = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    """View -> (N, D) of the chosen rows."""
+    views = _in_parts(seen.prepared, rows, lambda x: describe(x, scale))
     if seen.features is not None:
         views["features"] = np.asarray(seen.features[rows], np.float32)
     return views
+
+
+def _in_parts(
+    prepared: np.ndarray, rows: np.ndarray, what: Callable[[np.ndarray], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """`what` of the chosen rows, a few at a time: `prepared` may lie on disk."""
+    parts = [
+        what(np.asarray(prepared[rows[start : start + 256]], np.float32))
+        for start in range(0, len(rows), 256)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _scale(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

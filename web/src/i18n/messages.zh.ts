@@ -42,6 +42,20 @@ const ENVELOPE = [
   quality(/^the network sees in it what it never saw in training$/, "网络从中看到训练时未见过的内容"),
 ];
 
+/** What is worse about this image than about the training images: tomos/inference/quality.py. */
+const QUALITY = [
+  quality(/^blurred: ([\d.]+) on a scale from 0 \(sharp\) to 1, usually ([\d.]+) to ([\d.]+)$/,
+    "图像模糊：模糊度为 $1（0 为清晰，1 为最模糊），通常为 $2 至 $3"),
+  quality(/^noisy: the noise is ([\d.]+%) of the spread of the grey values, usually ([\d.]+%) to ([\d.]+%)$/,
+    "噪声偏大：噪声为灰度标准差的 $1，通常为 $2 至 $3"),
+  quality(/^dark parts are cut off: ([\d.]+%) of the pixels have the lowest value, usually ([\d.]+%) to ([\d.]+%)$/,
+    "暗部被截断：$1 的像素处于最低值，通常为 $2 至 $3"),
+  quality(/^bright parts are cut off: ([\d.]+%) of the pixels have the highest value, usually ([\d.]+%) to ([\d.]+%)$/,
+    "亮部被截断：$1 的像素处于最高值，通常为 $2 至 $3"),
+  quality(/^little contrast: the grey values span ([\d.]+%) of their range, usually ([\d.]+%) to ([\d.]+%)$/,
+    "对比度偏低：灰度值只占其范围的 $1，通常为 $2 至 $3"),
+];
+
 /** What a file's reader noticed or refused: tomos/formats. */
 const FILES = [
   file(/^its header names no transfer syntax.*$/, "文件头未注明传输语法，已据首个数据元素判断"),
@@ -84,4 +98,4 @@ const FILES = [
   file(/^no answer within ([\d.]+) s.*$/, "$1 秒内没有得到结果，请重试"),
 ];
 
-export const MESSAGES: Message[] = [...VERDICTS, ...ENVELOPE, ...FILES];
+export const MESSAGES: Message[] = [...VERDICTS, ...ENVELOPE, ...QUALITY, ...FILES];
