@@ -216,6 +216,10 @@ def explain() -> str:
         "For `--method` of `tomos explain`. Without it, the method that the model file names.",
         table(("name", "needs", "what it does"), rows),
         prose(maps.__doc__.split("\n\n")[-1]),
+        "## Scores against masks\n\nFor `--masks` of `tomos explain`.",
+        prose(maps.Localisation.__doc__),
+        "## The check with random weights\n\nFor `--sanity` of `tomos explain`.",
+        prose(maps.sanity.__doc__),
     )
 
 

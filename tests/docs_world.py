@@ -75,6 +75,17 @@ def new_film(folder: Path) -> None:
     _film(folder / "new_film.dcm", "P900", "2.25.99", pixels)
 
 
+def outlined(folder: Path) -> None:
+    """`outlined/NN.png`, films with nodules, and `masks/NN.png`, where they lie."""
+    rng = np.random.default_rng(5)
+    y, x = np.indices((SIDE, SIDE))
+    for number in range(8):
+        pixels, lesions = phantom.film(phantom.person(rng), rng, 2, SIDE)
+        mask = np.any([np.hypot(y - at.y, x - at.x) <= at.radius for at in lesions], axis=0)
+        _picture(folder / "outlined" / f"{number:02d}.png", pixels)
+        _picture(folder / "masks" / f"{number:02d}.png", np.where(mask, 4080, 0))
+
+
 def scans(folder: Path) -> None:
     """`scans/CLASS/PATIENT_N.png`: a folder per class."""
     for number, (patient, label, pixels) in enumerate(drawn()):
@@ -210,6 +221,7 @@ def _table(path: Path, rows: list) -> None:
 MAKERS: dict[str, Callable[[Path], None]] = {
     "films": films,
     "new_film.dcm": new_film,
+    "outlined": outlined,
     "scans": scans,
     "table": table,
     "npz": npz,

@@ -100,6 +100,16 @@ def test_other_weights_give_another_map(method, tmp_path):
     assert np.corrcoef(heats)[0, 1] < 0.9
 
 
+def test_gradient_maps_of_random_weights_are_others(predictor):
+    """The check itself, and without torch: test_checks.py."""
+    pytest.importorskip("torch")
+    images = [Image(np.round(blob(c) * 255).astype(np.uint8)) for c in CORNERS.values()]
+    images = [image.with_pixels(image.pixels, value_range=(0, 255)) for image in images]
+    found = explain.sanity(predictor, images, "bright", "gradcam")
+    assert found.shape == (4,)
+    assert found.max() < 0.95
+
+
 @pytest.mark.parametrize("name", ["resnet_small", "custom"])
 def test_cam_without_torch_is_the_cam_of_torch(name, tmp_path):
     torch = pytest.importorskip("torch")

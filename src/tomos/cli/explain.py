@@ -28,6 +28,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="what to write: png,nifti,dicom (png,nifti)",
     )
     parser.add_argument("--label", default="", help="the class to look for (what was found)")
+    parser.add_argument(
+        "--masks",
+        metavar="DIR",
+        help="folder of masks with the images' names (PNG, NIfTI): score how well maps point there",
+    )
+    parser.add_argument(
+        "--sanity",
+        action="store_true",
+        help="do maps depend on what was learnt? compare with those of random weights",
+    )
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
     options(parser)
 
@@ -35,9 +45,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tomos.cli.terminal import Terminal, print_json
     from tomos.workflows.explain import explain
+    from tomos.workflows.masks import summary
     from tomos.workflows.predict import load
+    from tomos.workflows.sanity import check_maps
 
     model = load(args.model, threads=args.threads, backend=args.backend, trust=args.trust)
+    progress = Terminal()
     explained = explain(
         model,
         args.inputs,
@@ -45,17 +58,22 @@ def run(args: argparse.Namespace) -> int:
         method=args.method,
         label=args.label,
         forms=tuple(filter(None, args.forms.split(","))),
-        progress=Terminal(),
+        masks=args.masks,
+        progress=progress,
     )
+    told: dict = {"schema": 1, "explanations": [each.to_json() for each in explained]}
+    lines = [line for each in explained for line in each.lines()]
+    if args.masks:
+        scores = [each.localisation for each in explained]
+        scored = summary(scores, [each.group for each in explained])
+        told["localisation"] = scored.to_json()
+        lines += ["", *scored.lines()]
+    if args.sanity:
+        sane = check_maps(model, explained, progress=progress)
+        told["sanity"] = sane.to_json()
+        lines += ["", *sane.lines()]
     if args.json:
-        print_json({"schema": 1, "explanations": [each.to_json() for each in explained]})
+        print_json(told)
     else:
-        for each in explained:
-            print(each.input)
-            if each.error:
-                print(f"  not read: {each.error}")
-                continue
-            print(f"  {each.label} {each.score:.3f}, by {each.method}")
-            for path in each.files.values():
-                print(f"  wrote {path}")
+        print("\n".join(lines))
     return 2 if any(each.error for each in explained) else 0

@@ -20,11 +20,24 @@ import numpy as np
 
 from tomos import config
 from tomos.explain._heat import overlay, shown
+from tomos.explain._localisation import Localisation, localisation
+from tomos.explain._net import index_of, net_of, prepare
+from tomos.explain._sanity import RANDOM_NETWORKS, sanity
 from tomos.inference import Predictor
 from tomos.transforms.prepare import carry_back
-from tomos.types import Image, MissingExtra, PackageError, SettingsError
+from tomos.types import Image
 
-__all__ = ["heatmap", "maps", "methods", "overlay", "shown"]
+__all__ = [
+    "RANDOM_NETWORKS",
+    "Localisation",
+    "heatmap",
+    "localisation",
+    "maps",
+    "methods",
+    "overlay",
+    "sanity",
+    "shown",
+]
 
 
 def methods() -> list[str]:
@@ -47,41 +60,10 @@ def heatmap(predictor: Predictor, image: Image, label: str, method: str = "") ->
     torch, PackageError where the network does not give what the method needs.
     """
     method = method or predictor.manifest.map_method
-    module = config.plugin("tomos.explain", method, "method of explaining")
-    if label not in predictor.classes:
-        from tomos.config.plugins import did_you_mean
-
-        raise SettingsError(f"no class {label!r}{did_you_mean(label, list(predictor.classes))}")
-    prepared = predictor.chain(image)
-    if prepared.pixels.shape != predictor.shape:
-        raise PackageError(
-            f"{image.origin.path or 'image'}: prepared to {prepared.pixels.shape}, "
-            f"the model takes {predictor.shape}"
-        )
-    net = _gradient_net(predictor, method) if module.NEEDS_TORCH else predictor.network
-    target = predictor.classes.index(label)
-    heat = module.explain(net, prepared.pixels[None], target)
+    net = net_of(predictor, method)
+    target = index_of(predictor, label)
+    prepared = prepare(predictor, image)
+    heat = maps(method, net, prepared.pixels[None], target)
     on_prepared = prepared.with_pixels(heat, value_range=(0.0, 1.0), unit="1", window=None)
     back = carry_back(on_prepared, image)
     return back.with_pixels(np.clip(back.pixels, 0, 1), value_range=(0.0, 1.0))
-
-
-def _gradient_net(predictor: Predictor, method: str) -> Any:
-    """The model file's graphs as torch networks; their views do not take part."""
-    if predictor.package is None:
-        raise PackageError(f"{method} needs a model file, or a torch network through `maps`")
-    require_torch(method)
-    from tomos.models._from_onnx import Ensemble
-
-    package = predictor.package
-    graphs = [package.graph(i) for i in range(len(package.manifest.graphs))]
-    return Ensemble(graphs, predictor.shape)
-
-
-def require_torch(method: str) -> Any:
-    """torch, or MissingExtra."""
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtra(f"the map {method!r} follows gradients and", "torch", "train") from None
-    return torch

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tomos.explain import require_torch
 from tomos.explain._heat import targets
+from tomos.explain._net import require_torch
 from tomos.types import PackageError
 
 

@@ -43,6 +43,7 @@ class Predictor:
         if not isinstance(package, Package):
             package = model_file.read(package)
         where = str(package.path)
+        self.threads = threads
         nets = networks(package, backend, threads)
         self._set(package.manifest, nets, package.envelope_arrays(), where)
         self.package: Package | None = package
@@ -58,6 +59,7 @@ class Predictor:
     ) -> Predictor:
         """A predictor over networks that training hands in: the same path as for a file."""
         self = cls.__new__(cls)
+        self.threads = 0
         self._set(manifest, networks, envelope or {}, manifest.name)
         self.package = None
         return self

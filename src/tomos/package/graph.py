@@ -144,7 +144,7 @@ def _walk(model: memoryview, found: Facts, where: str) -> None:
             port.shape.append(None)
         values: dict[str, object] = {}
         inner: list[tuple[str, memoryview, int, Port | None]] = []
-        for number, value in _fields(data, where):
+        for number, value in fields(data, where):
             what = _SCHEMA[kind].get(number)
             if what is None:
                 continue
@@ -188,7 +188,7 @@ def _note(kind: str, values: dict, found: Facts, port: Port | None, where: str) 
         port.shape[-1] = length if isinstance(length, int) and length > 0 else None
 
 
-def _fields(data: memoryview, where: str) -> Iterator[tuple[int, int | memoryview]]:
+def fields(data: memoryview, where: str) -> Iterator[tuple[int, int | memoryview]]:
     """(field number, value) of one message; a view for length-delimited ones, else an integer."""
     at, end = 0, len(data)
     while at < end:

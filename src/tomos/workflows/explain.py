@@ -11,12 +11,13 @@ import numpy as np
 
 from tomos import formats
 from tomos.config.plugins import did_you_mean
-from tomos.explain import heatmap, overlay, shown
+from tomos.explain import Localisation, heatmap, localisation, overlay, shown
 from tomos.formats import dicom
 from tomos.inference import Predictor
 from tomos.inference.verdict import is_finding
 from tomos.types import Answer, FormatError, Image, Progress, SettingsError, Silent, TomosError
 from tomos.workflows.inputs import addresses, stems
+from tomos.workflows.masks import Masks
 
 FORMS = ("png", "nifti", "dicom")
 
@@ -27,6 +28,8 @@ class Explained:
 
     label, score  the class that the map is for, and its probability
     overlay       PNG: the map laid over the picture; None for what cannot be drawn
+    localisation  how well the map points at the image's mask, None without one
+    group         the patient, else the image: what a resample draws together; told to nobody
     files         "overlay" and "map" PNG, "nifti" on the image's own grid, "dicom" the overlay as a
                   secondary capture of the same study
     """
@@ -35,6 +38,8 @@ class Explained:
     label: str = ""
     score: float = 0.0
     method: str = ""
+    localisation: Localisation | None = None
+    group: str = field(default="", repr=False)
     files: dict[str, str] = field(default_factory=dict)
     error: str = ""
 
@@ -42,16 +47,25 @@ class Explained:
     def overlay(self) -> Path | None:
         return Path(self.files["overlay"]) if "overlay" in self.files else None
 
+    def lines(self) -> list[str]:
+        if self.error:
+            return [self.input, f"  not explained: {self.error}"]
+        lines = [self.input, f"  {self.label} {self.score:.3f}, by {self.method}"]
+        if self.localisation is not None:
+            lines.append(f"  {self.localisation.line()}")
+        return [*lines, *(f"  wrote {path}" for path in self.files.values())]
+
     def to_json(self) -> dict[str, Any]:
         if self.error:
             return {"input": self.input, "error": self.error}
-        return {
+        told = {
             "input": self.input,
             "label": self.label,
             "score": self.score,
             "method": self.method,
             "files": self.files,
         }
+        return told | ({"localisation": self.localisation.to_json()} if self.localisation else {})
 
 
 def explain(
@@ -62,6 +76,7 @@ def explain(
     method: str = "",
     label: str = "",
     forms: Sequence[str] = FORMS[:2],
+    masks: str | Path | None = None,
     threads: int = 0,
     progress: Progress | None = None,
 ) -> list[Explained]:
@@ -70,6 +85,8 @@ def explain(
     forms   what to write: "png", "nifti", "dicom" (see `Explained.files`)
     method  one of `tomos.explain.methods()`; "" is the one the model file names
     label   the class to look for; "" is what was found, else the likeliest finding
+    masks   folder of masks (see `Masks`): each image that has one gets its `localisation`, which
+            `workflows.masks.summary` sums up
     Raises what concerns all images (an unknown method or class, a missing library); what concerns
     one image becomes its `error`.
     """
@@ -78,9 +95,10 @@ def explain(
     predictor = model if isinstance(model, Predictor) else Predictor(model, threads=threads)
     method = method or predictor.manifest.map_method
     listed = list(addresses(inputs))
+    known = Masks(masks, listed) if masks else None
     done = []
     for address, stem in zip(listed, stems(listed), strict=True):
-        done.append(_one(predictor, address, Path(out) / stem, method, label, forms))
+        done.append(_one(predictor, address, Path(out) / stem, method, label, forms, known))
         progress.step(len(done), len(listed), "maps")
     return done
 
@@ -93,16 +111,26 @@ def check_forms(forms: Sequence[str], known: Sequence[str]) -> None:
 
 
 def _one(
-    predictor: Predictor, address: str, base: Path, method: str, label: str, forms: Sequence[str]
+    predictor: Predictor,
+    address: str,
+    base: Path,
+    method: str,
+    label: str,
+    forms: Sequence[str],
+    masks: Masks | None,
 ) -> Explained:
     try:
         image = formats.read(address)
+        mask = masks.of(address, image) if masks else None
         answer = predictor.predict_image(image, address).targets[predictor.manifest.target]
     except TomosError as error:
         return Explained(address, error=str(error))
     name = label or asked(predictor, answer)
-    files = write_maps(predictor, image, name, method, base, forms)
-    return Explained(address, name, answer.scores[name], method, files)
+    heat = heatmap(predictor, image, name, method)
+    points = localisation(heat.pixels[0], mask) if mask is not None else None
+    files = write_map(heat, image, name, method, base, forms)
+    group = image.origin.patient or address
+    return Explained(address, name, answer.scores[name], method, points, group, files)
 
 
 def asked(predictor: Predictor, answer: Answer) -> str:
@@ -113,17 +141,11 @@ def asked(predictor: Predictor, answer: Answer) -> str:
     return max(called or findings or predictor.classes, key=lambda name: answer.scores[name])
 
 
-def write_maps(
-    predictor: Predictor,
-    image: Image,
-    label: str,
-    method: str,
-    base: Path,
-    forms: Iterable[str],
+def write_map(
+    heat: Image, image: Image, label: str, method: str, base: Path, forms: Iterable[str]
 ) -> dict[str, str]:
     """Write BASE-METHOD.png (overlay), BASE-METHOD-map.png, BASE-METHOD.nii.gz and .dcm, as `forms`
     asks; what -> path."""
-    heat = heatmap(predictor, image, label, method)
     files: dict[str, str] = {}
     base = base.parent / f"{base.name}-{method}"
     if {"png", "dicom"} & set(forms):

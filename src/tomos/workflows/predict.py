@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tomos import config, formats, package
+from tomos.explain import heatmap
 from tomos.inference import Predictor
 from tomos.types import Prediction, Progress, SettingsError, Silent
 from tomos.workflows import explain
-from tomos.workflows.explain import asked, write_maps
+from tomos.workflows.explain import asked, write_map
 from tomos.workflows.inputs import addresses, stems
 
 FORMS = ("json", *explain.FORMS)
@@ -95,7 +96,8 @@ def _write(
             image = formats.read(prediction.input)
             method = predictor.manifest.map_method
             label = asked(predictor, answer)
-            files = write_maps(predictor, image, label, method, folder / stem, drawn)
+            heat = heatmap(predictor, image, label, method)
+            files = write_map(heat, image, label, method, folder / stem, drawn)
             predictions[place] = replace(prediction, files=files)
     if "json" in forms:
         content = json.dumps(as_json(predictor.name, predictions), indent=1, ensure_ascii=False)
