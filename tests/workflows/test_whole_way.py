@@ -81,6 +81,7 @@ def test_the_model_file_carries_decision_proof_and_figures(whole):
     assert set(manifest.operating_point.thresholds) == {"nodule"}
     assert manifest.example is not None
     assert manifest.metrics["overall"]["auroc"]["value"] is not None
+    assert {"blur", "noise", "lowest", "highest", "contrast"} == set(manifest.envelope["quality"])
     assert "研究" in manifest.card_zh or "科研" in manifest.card_zh
     assert "p00" not in manifest.model_dump_json()
 

@@ -21,7 +21,7 @@ import numpy as np
 from tomos import config
 from tomos.explain._heat import overlay, shown
 from tomos.explain._localisation import Localisation, localisation
-from tomos.explain._net import index_of, net_of, prepare
+from tomos.explain._net import index_of, module_of, net_of, prepare
 from tomos.explain._sanity import RANDOM_NETWORKS, sanity
 from tomos.inference import Predictor
 from tomos.transforms.prepare import carry_back
@@ -47,9 +47,7 @@ def methods() -> list[str]:
 
 def maps(method: str, net: Any, x_BCYX: np.ndarray, target: int | np.ndarray) -> np.ndarray:
     """(B, Y, X) float32 in 0..1 by `method`; SettingsError for an unknown one, with the nearest."""
-    return config.plugin("tomos.explain", method, "method of explaining").explain(
-        net, x_BCYX, target
-    )
+    return module_of(method).explain(net, x_BCYX, target)
 
 
 def heatmap(predictor: Predictor, image: Image, label: str, method: str = "") -> Image:
@@ -60,10 +58,11 @@ def heatmap(predictor: Predictor, image: Image, label: str, method: str = "") ->
     torch, PackageError where the network does not give what the method needs.
     """
     method = method or predictor.manifest.map_method
-    net = net_of(predictor, method)
+    module = module_of(method)
     target = index_of(predictor, label)
     prepared = prepare(predictor, image)
-    heat = maps(method, net, prepared.pixels[None], target)
+    net = net_of(predictor, method, module.NEEDS_TORCH)
+    heat = module.explain(net, prepared.pixels[None], target)
     on_prepared = prepared.with_pixels(heat, value_range=(0.0, 1.0), unit="1", window=None)
     back = carry_back(on_prepared, image)
     return back.with_pixels(np.clip(back.pixels, 0, 1), value_range=(0.0, 1.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 from tomos import config
@@ -12,12 +13,20 @@ from tomos.package.randomised import randomised
 from tomos.types import Image, MissingExtra, PackageError, SettingsError
 
 
-def net_of(predictor: Predictor, method: str, random: int | None = None) -> Any:
+def module_of(method: str) -> ModuleType:
+    """The file of a method; SettingsError with the nearest for an unknown one.
+
+    Looking takes milliseconds (all installed distributions are asked), so once a call of a user.
+    """
+    return config.plugin("tomos.explain", method, "method of explaining")
+
+
+def net_of(predictor: Predictor, method: str, torch: bool, random: int | None = None) -> Any:
     """The network as `method` takes it: the predictor's own, or its graphs in torch.
 
+    torch   what the method's NEEDS_TORCH says
     random  a seed: the same graphs with random weights instead of what was learnt
     """
-    torch = config.plugin("tomos.explain", method, "method of explaining").NEEDS_TORCH
     if random is None and not torch:
         return predictor.network
     package = predictor.package

@@ -7,11 +7,12 @@ arXiv:1810.03292: a method whose maps stay the same when the weights are random 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from tomos import config
-from tomos.explain._net import index_of, net_of, prepare
+from tomos.explain._net import index_of, module_of, net_of, prepare
 from tomos.inference import Predictor
 from tomos.measures.correlation import spearman
 from tomos.types import Image, Progress, SettingsError, Silent
@@ -49,12 +50,14 @@ def sanity(
             f"{len(labels)} classes and {draws} draws"
         )
     method = method or predictor.manifest.map_method
+    module = module_of(method)
     target = np.array([index_of(predictor, name) for name in labels])
     x = np.stack(prepared)
-    learnt = _maps(net_of(predictor, method), method, x, target)
+    learnt = _maps(module, net_of(predictor, method, module.NEEDS_TORCH), x, target)
     found = np.full((draws, len(x)), np.nan)
     for draw in range(draws):
-        random = _maps(net_of(predictor, method, seed + draw), method, x, target)
+        net = net_of(predictor, method, module.NEEDS_TORCH, seed + draw)
+        random = _maps(module, net, x, target)
         found[draw] = [spearman(a, b) for a, b in zip(learnt, random, strict=True)]
         progress.step(draw + 1, draws, "random networks")
     known = np.isfinite(found)
@@ -62,10 +65,9 @@ def sanity(
     return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
-def _maps(net: object, method: str, x_BCYX: np.ndarray, target: np.ndarray) -> np.ndarray:
-    explain = config.plugin("tomos.explain", method, "method of explaining").explain
+def _maps(module: ModuleType, net: Any, x_BCYX: np.ndarray, target: np.ndarray) -> np.ndarray:
     parts = [
-        explain(net, x_BCYX[start : start + TOGETHER], target[start : start + TOGETHER])
+        module.explain(net, x_BCYX[start : start + TOGETHER], target[start : start + TOGETHER])
         for start in range(0, len(x_BCYX), TOGETHER)
     ]
     return np.concatenate(parts)
