@@ -67,6 +67,7 @@ def test_a_wrong_override_says_what_was_expected(assignment, message):
     [
         ("train.epoch=5", "did you mean 'epochs'"),
         ("train.epochs=abc", "train.epochs: .*integer.*'abc'"),
+        ("epochs=abc", "did you mean train.epochs"),
         ("train.epochs=0", "train.epochs: .*greater than or equal to 1, got 0"),
         ("train=3", "train: .*got 3"),
         ("steps=7", "steps: .*got 7"),

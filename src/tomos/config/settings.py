@@ -102,16 +102,28 @@ def _field(kind: type[Settings], key: str) -> FieldInfo | None:
     here: Any = kind
     found = None
     for step in key.split("."):
-        if not (isinstance(here, type) and issubclass(here, BaseModel)):
+        fields = _fields(here)
+        if not fields:
             return None
-        fields = {field.alias or name: field for name, field in here.model_fields.items()}
         if step not in fields:
+            # "epochs" is what people write for "train.epochs".
+            within = [
+                f"{n}.{step}" for n, part in fields.items() if step in _fields(part.annotation)
+            ]
+            near = f"; did you mean {' or '.join(within)}?" if within else ""
             raise SettingsError(
-                f"--set {key}: unknown setting {step!r}{did_you_mean(step, list(fields))}"
+                f"--set {key}: unknown setting {step!r}{near or did_you_mean(step, list(fields))}"
             )
         found = fields[step]
         here = found.annotation
     return found
+
+
+def _fields(kind: Any) -> dict[str, FieldInfo]:
+    """The settings of a settings class by name; {} of anything else."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return {}
+    return {field.alias or name: field for name, field in kind.model_fields.items()}
 
 
 def _pair(assignment: str) -> tuple[str, Any]:
