@@ -120,7 +120,7 @@ def test_a_map_that_shows_the_picture_alone_is_found_out(predictor, monkeypatch)
     """An edge detector in place of a method: the same map whatever the network is."""
     from tomos.explain import occlusion
 
-    def edges(net, x, target):
+    def edges(net, x, target, kind):
         return np.abs(np.diff(x[:, 0], axis=2, prepend=0)).astype(np.float32)
 
     monkeypatch.setattr(occlusion, "explain", edges)

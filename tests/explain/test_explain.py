@@ -121,7 +121,8 @@ def test_cam_without_torch_is_the_cam_of_torch(name, tmp_path):
     x = torch.rand(3, 1, 32, 32)
     target = np.array([0, 2, 1])
     with torch.no_grad():
-        expected = torch.einsum("bfyx,bf->byx", net.maps(x), net.linear.weight[target]).numpy()
+        alone = torch.einsum("bfyx,kf->bkyx", net.maps(x), net.linear.weight).numpy()
+    expected = (alone - alone.mean(axis=1, keepdims=True))[np.arange(3), target]
     path = tmp_path / "m.tomos"
     manifest = toy.manifest(
         classes=({"name": "a"}, {"name": "b"}, {"name": "c"}),
@@ -131,9 +132,45 @@ def test_cam_without_torch_is_the_cam_of_torch(name, tmp_path):
     package.write(path, manifest, [models.to_onnx(net, x)])
     predictor = Predictor(path, threads=1, cache=tmp_path)
     ours = explain.maps("cam", predictor.network, x.numpy(), target)
-    assert ours == pytest.approx(enlarge(to_unit(expected), (32, 32)), abs=1e-3)
+    assert ours == pytest.approx(to_unit(enlarge(expected, (32, 32))), abs=1e-3)
     gradient = explain.maps("gradcam", net, x.numpy(), target)
     assert gradient == pytest.approx(ours, abs=1e-3)
+    # Labels that do not exclude each other: Zhou's map as it is.
+    single = explain.maps("cam", predictor.network, x.numpy(), target, "multilabel")
+    plain = to_unit(enlarge(alone[np.arange(3), target], (32, 32)))
+    assert single == pytest.approx(plain, abs=1e-3)
+    gradient = explain.maps("gradcam", net, x.numpy(), target, "multilabel")
+    assert gradient == pytest.approx(single, abs=1e-3)
+
+
+@pytest.mark.fast
+def test_what_all_classes_share_is_no_reason_for_one():
+    class Net:
+        outputs = ("logits", "cam")
+
+        def __init__(self, common):
+            self.common = common
+
+        def __call__(self, inputs, wanted=()):
+            found = np.zeros((1, 2, 8, 8), np.float32)
+            found[0, 1, 2, 5] = 1
+            return {"cam": found + self.common}
+
+    x = np.zeros((1, 1, 32, 32), np.float32)
+    background = np.random.default_rng(0).normal(0, 5, (8, 8)).astype(np.float32)
+    quiet, loud = (explain.maps("cam", Net(c), x, 1) for c in (0, background))
+    assert loud == pytest.approx(quiet, abs=1e-5)
+    assert np.unravel_index(quiet[0].argmax(), (32, 32))[0] in (9, 10)
+
+
+@pytest.mark.fast
+def test_a_peak_between_two_cells_is_shown_between_them():
+    cells = np.zeros((1, 8, 8), np.float32)
+    cells[0, 3, 3:5] = 1
+    row = enlarge(cells, (32, 32))[0, 13]
+    assert row.argmax() in (15, 16) and row.max() > 1.02 * row[14 - 1]
+    assert enlarge(np.full((1, 3, 5), 2.0), (7, 9)) == pytest.approx(np.full((1, 7, 9), 2.0))
+    assert enlarge(np.ones((1, 1, 1)), (4, 4)) == pytest.approx(np.ones((1, 4, 4)))
 
 
 @pytest.mark.parametrize("name", ["resnet_small", "small_cnn", "densenet121", "googlenet"])
@@ -155,7 +192,7 @@ def test_a_graph_run_again_in_torch_gives_the_same_logits(name):
 
 
 def test_integrated_gradients_add_up():
-    """Completeness: what the pixels add is logit(x) - logit(x0)."""
+    """Completeness: what the pixels add is s(x) - s(x0)."""
     torch = pytest.importorskip("torch")
     from tomos.explain.integrated_gradients import attribute
 
@@ -166,7 +203,10 @@ def test_integrated_gradients_add_up():
     x = torch.rand(2, 1, 8, 8)
     start = x.amin(dim=(2, 3), keepdim=True).expand_as(x)
     with torch.no_grad():
-        expected = (net(x) - net(start))[:, 1].numpy()
+        risen = (net(x) - net(start)).numpy()
+    expected = risen[:, 1] - risen.mean(axis=1)
+    alone = attribute(net, x.numpy(), 1, "multilabel").sum(axis=(1, 2, 3))
+    assert alone == pytest.approx(risen[:, 1], abs=1e-4)
     given = attribute(net, x.numpy(), 1).sum(axis=(1, 2, 3))
     assert given == pytest.approx(expected, abs=1e-4)
 
@@ -212,12 +252,11 @@ def test_a_network_without_cam_says_what_to_use():
 
 @pytest.mark.fast
 def test_enlarging_keeps_the_place_of_a_cell():
-    small = np.zeros((1, 4, 4), np.float32)
-    small[0, 1, 2] = 1
-    large = enlarge(small, (32, 32))[0]
-    centre = np.array([(large * g).sum() / large.sum() for g in np.indices((32, 32))])
-    assert centre == pytest.approx([(1 + 0.5) * 8 - 0.5, (2 + 0.5) * 8 - 0.5])
-    assert enlarge(np.ones((1, 1, 1)), (5, 3)) == pytest.approx(np.ones((1, 5, 3)))
+    small = np.zeros((1, 8, 8), np.float32)
+    small[0, 3, 4] = 1
+    large = enlarge(small, (64, 64))[0]
+    centre = np.array([(large * g).sum() / large.sum() for g in np.indices((64, 64))])
+    assert centre == pytest.approx([(3 + 0.5) * 8 - 0.5, (4 + 0.5) * 8 - 0.5], abs=1e-4)
 
 
 @pytest.mark.fast

@@ -1,7 +1,8 @@
 """Why: class activation, gradients, occlusion; every map is an `Image` on the input's own grid.
 
-One method, one file: `explain(net, x_BCYX, target) -> maps_BYX`, 0..1 on the grid of `x`, where
-`target` is a class index, or one for each picture (B,). `NEEDS_TORCH` says what `net` is:
+One method, one file: `explain(net, x_BCYX, target, kind) -> maps_BYX`, 0..1 on the grid of `x`,
+where `target` is a class index, or one for each picture (B,), and `kind` that of the target.
+`NEEDS_TORCH` says what `net` is:
 
     False  a network as `tomos.inference` knows it (a callable, dict of arrays -> dict of arrays);
            x and maps are numpy arrays
@@ -45,9 +46,14 @@ def methods() -> list[str]:
     return config.names("tomos.explain")
 
 
-def maps(method: str, net: Any, x_BCYX: np.ndarray, target: int | np.ndarray) -> np.ndarray:
-    """(B, Y, X) float32 in 0..1 by `method`; SettingsError for an unknown one, with the nearest."""
-    return module_of(method).explain(net, x_BCYX, target)
+def maps(
+    method: str, net: Any, x_BCYX: np.ndarray, target: int | np.ndarray, kind: str = "class"
+) -> np.ndarray:
+    """(B, Y, X) float32 in 0..1 by `method`; SettingsError for an unknown one, with the nearest.
+
+    kind  of the target: "class", "multilabel" or "ordinal"
+    """
+    return module_of(method).explain(net, x_BCYX, target, kind)
 
 
 def heatmap(predictor: Predictor, image: Image, label: str, method: str = "") -> Image:
@@ -62,7 +68,7 @@ def heatmap(predictor: Predictor, image: Image, label: str, method: str = "") ->
     target = index_of(predictor, label)
     prepared = prepare(predictor, image)
     net = net_of(predictor, method, module.NEEDS_TORCH)
-    heat = module.explain(net, prepared.pixels[None], target)
+    heat = module.explain(net, prepared.pixels[None], target, predictor.manifest.kind)
     on_prepared = prepared.with_pixels(heat, value_range=(0.0, 1.0), unit="1", window=None)
     back = carry_back(on_prepared, image)
     return back.with_pixels(np.clip(back.pixels, 0, 1), value_range=(0.0, 1.0))

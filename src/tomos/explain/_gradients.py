@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tomos.explain._heat import targets
+from tomos.explain._heat import against_others, targets
 from tomos.explain._net import require_torch
 from tomos.types import PackageError
 
@@ -36,8 +36,15 @@ class Evaluating:
             module.training = training
 
 
-def maps_and_gradients(net: Any, x_BCYX: np.ndarray, target: int | np.ndarray, method: str):
-    """(A, dlogit/dA) of the last maps, both (B, F, y, x) numpy arrays."""
+def score(logits_BK: Any, chosen: Any, kind: str) -> Any:
+    """Sum over the batch of what speaks for the chosen class more than for the mean of all."""
+    return against_others(logits_BK, kind).gather(1, chosen[:, None]).sum()
+
+
+def maps_and_gradients(
+    net: Any, x_BCYX: np.ndarray, target: int | np.ndarray, kind: str, method: str
+):
+    """(A, ds/dA) of the last maps, both (B, F, y, x) numpy arrays; s as `score` says."""
     torch, x, chosen = tensors(net, x_BCYX, target, method)
     with Evaluating(net), torch.enable_grad():
         maps = net.maps(x)
@@ -48,6 +55,5 @@ def maps_and_gradients(net: Any, x_BCYX: np.ndarray, target: int | np.ndarray, m
             )
         maps = maps.detach().requires_grad_(True)
         logits = net.classify(net.pool(maps))
-        score = logits.gather(1, chosen[:, None]).sum()
-        (gradient,) = torch.autograd.grad(score, maps)
+        (gradient,) = torch.autograd.grad(score(logits, chosen, kind), maps)
     return maps.detach().cpu().numpy(), gradient.cpu().numpy()

@@ -52,12 +52,12 @@ def sanity(
     method = method or predictor.manifest.map_method
     module = module_of(method)
     target = np.array([index_of(predictor, name) for name in labels])
-    x = np.stack(prepared)
-    learnt = _maps(module, net_of(predictor, method, module.NEEDS_TORCH), x, target)
+    x, kind = np.stack(prepared), predictor.manifest.kind
+    learnt = _maps(module, net_of(predictor, method, module.NEEDS_TORCH), x, target, kind)
     found = np.full((draws, len(x)), np.nan)
     for draw in range(draws):
         net = net_of(predictor, method, module.NEEDS_TORCH, seed + draw)
-        random = _maps(module, net, x, target)
+        random = _maps(module, net, x, target, kind)
         found[draw] = [spearman(a, b) for a, b in zip(learnt, random, strict=True)]
         progress.step(draw + 1, draws, "random networks")
     known = np.isfinite(found)
@@ -65,9 +65,11 @@ def sanity(
     return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
-def _maps(module: ModuleType, net: Any, x_BCYX: np.ndarray, target: np.ndarray) -> np.ndarray:
+def _maps(
+    module: ModuleType, net: Any, x_BCYX: np.ndarray, target: np.ndarray, kind: str
+) -> np.ndarray:
     parts = [
-        module.explain(net, x_BCYX[start : start + TOGETHER], target[start : start + TOGETHER])
-        for start in range(0, len(x_BCYX), TOGETHER)
+        module.explain(net, x_BCYX[at : at + TOGETHER], target[at : at + TOGETHER], kind)
+        for at in range(0, len(x_BCYX), TOGETHER)
     ]
     return np.concatenate(parts)

@@ -1,8 +1,9 @@
 """Integrated gradients: the gradient along the way from an empty picture to this one.
 
-    IG(x) = (x - x0)  integral from 0 to 1 of  d logit(x0 + t (x - x0)) / dx  dt
+    IG(x) = (x - x0)  integral from 0 to 1 of  d s(x0 + t (x - x0)) / dx  dt
 
-Its sum over pixels and channels is logit(x) - logit(x0). x0 is each channel's lowest value: an
+s is the logit of the class less the mean of all logits (alone, where several labels may be true).
+Its sum over pixels and channels is s(x) - s(x0). x0 is each channel's lowest value: an
 empty picture on the prepared scale. The integral is a Gauss-Legendre sum, which for the same number
 of passes is closer than equal steps. The map is the absolute sum over channels of what speaks for
 the class, smoothed over neighbours, since single pixels are noise to the eye.
@@ -16,23 +17,29 @@ from typing import Any
 
 import numpy as np
 
-from tomos.explain._gradients import Evaluating, tensors
+from tomos.explain._gradients import Evaluating, score, tensors
 from tomos.explain._heat import to_unit
 
 NEEDS_TORCH = True
 STEPS = 24
 
 
-def explain(net: Any, x_BCYX: np.ndarray, target: int | np.ndarray) -> np.ndarray:
+def explain(
+    net: Any, x_BCYX: np.ndarray, target: int | np.ndarray, kind: str = "class"
+) -> np.ndarray:
     """maps_BYX."""
-    given = attribute(net, x_BCYX, target).sum(axis=1)
+    given = attribute(net, x_BCYX, target, kind).sum(axis=1)
     return to_unit(_smooth(np.maximum(given, 0)))
 
 
 def attribute(
-    net: Any, x_BCYX: np.ndarray, target: int | np.ndarray, steps: int = STEPS
+    net: Any,
+    x_BCYX: np.ndarray,
+    target: int | np.ndarray,
+    kind: str = "class",
+    steps: int = STEPS,
 ) -> np.ndarray:
-    """(B, C, Y, X): what each pixel adds to the logit, signed."""
+    """(B, C, Y, X): what each pixel adds to the score, signed."""
     torch, x, chosen = tensors(net, x_BCYX, target, "integrated_gradients")
     start = x.amin(dim=(2, 3), keepdim=True).expand_as(x)
     places, weights = np.polynomial.legendre.leggauss(steps)
@@ -40,8 +47,8 @@ def attribute(
     with Evaluating(net), torch.enable_grad():
         for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
             here = (start + float(place) * (x - start)).detach().requires_grad_(True)
-            score = net(here).gather(1, chosen[:, None]).sum()
-            total += float(weight) * torch.autograd.grad(score, here)[0]
+            found = score(net(here), chosen, kind)
+            total += float(weight) * torch.autograd.grad(found, here)[0]
     return ((x - start) * total).detach().cpu().numpy()
 
 

@@ -1,7 +1,7 @@
 """Occlusion: how much the class's log-odds fall when a patch is covered.
 
     M(y, x) = mean over the patches p that cover (y, x) of  s(x) - s(x with p covered)
-    s = log p / (1 - p), p the softmax probability of the class
+    s = log p / (1 - p), p the probability of the class
 
 A patch is covered by its surroundings: the picture blurred with a wide mean, so that no new edge or
 brightness is brought in, as a grey square would. Forward passes only; needs no torch and works for
@@ -26,23 +26,25 @@ GRID = 7  # patches along a side; neighbours overlap by half
 BATCH = 64
 
 
-def explain(net: Network, x_BCYX: np.ndarray, target: int | np.ndarray) -> np.ndarray:
+def explain(
+    net: Network, x_BCYX: np.ndarray, target: int | np.ndarray, kind: str = "class"
+) -> np.ndarray:
     """maps_BYX."""
     x = np.asarray(x_BCYX, np.float32)
     chosen = targets(target, len(x))
-    maps = [_one(net, picture, int(k)) for picture, k in zip(x, chosen, strict=True)]
+    maps = [_one(net, picture, int(k), kind) for picture, k in zip(x, chosen, strict=True)]
     return to_unit(np.stack(maps))
 
 
-def _one(net: Network, x_CYX: np.ndarray, target: int) -> np.ndarray:
+def _one(net: Network, x_CYX: np.ndarray, target: int, kind: str) -> np.ndarray:
     size = x_CYX.shape[1:]
     patches = [tuple(map(_soft, pair, size)) for pair in product(*(_patches(n) for n in size))]
     covers = np.stack([np.minimum.outer(rows, columns) for rows, columns in patches])
     blurred = _surroundings(x_CYX)
-    scores = [_score(net, x_CYX[None], target)]
+    scores = [_score(net, x_CYX[None], target, kind)]
     for start in range(0, len(covers), BATCH):
         cover = covers[start : start + BATCH, None]
-        scores.append(_score(net, x_CYX * (1 - cover) + blurred * cover, target))
+        scores.append(_score(net, x_CYX * (1 - cover) + blurred * cover, target, kind))
     fall = scores[0] - np.concatenate(scores[1:])
     return np.tensordot(fall, covers, axes=(0, 0)) / np.maximum(covers.sum(axis=0), 1e-6)
 
@@ -79,11 +81,11 @@ def _running_mean(x: np.ndarray, radius: int) -> np.ndarray:
     return (total[..., high] - total[..., low]) / (high - low)
 
 
-def _score(net: Network, x_BCYX: np.ndarray, target: int) -> np.ndarray:
-    """(B,) log-odds of the class under softmax; a lone logit is its own log-odds."""
+def _score(net: Network, x_BCYX: np.ndarray, target: int, kind: str) -> np.ndarray:
+    """(B,) log-odds of the class; a logit that stands alone is its own log-odds."""
     logits = net({"image": np.asarray(x_BCYX, np.float32)}, ("logits",))["logits"].astype(float)
     others = np.delete(logits, target, axis=1)
-    if not others.shape[1]:
+    if kind == "multilabel" or not others.shape[1]:
         return logits[:, target]
     peak = others.max(axis=1, keepdims=True)
     return logits[:, target] - (peak[:, 0] + np.log(np.exp(others - peak).sum(axis=1)))
