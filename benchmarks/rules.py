@@ -5,7 +5,8 @@
 The plan of DATASET (DATASET/plan.toml, made where there is none) is trained as it is and with one
 thing changed at a time, for the same number of epochs; the test part is never opened. One line of
 JSON a variant: mean AUROC over folds for each seed, that of the seeds averaged as an ensemble, log
-loss after temperature, processor seconds. All lines go to benchmarks/results/rules-NAME.json.
+loss after temperature, processor seconds. They go to benchmarks/results/rules-NAME.json, beside
+those of earlier runs with other epochs, folds or seeds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from _record import keep
+from _record import RESULTS, keep
 
 VARIANTS: dict[str, list[str]] = {
     "plan": [],
@@ -116,8 +117,12 @@ def main() -> int:
         found[name] = figures(out, data.targets, fold, plan.train.balance != "none")
         found[name]["cpu_seconds"] = round(time.process_time() - begun)
         print(json.dumps({name: found[name]}), flush=True)
-    head = {"folds": args.folds, "seeds": args.seeds, "epochs": args.epochs, "n": len(part)}
-    return keep(f"rules-{opened.info.name}", {**head, "variants": found}, [])
+    name = f"rules-{opened.info.name}"
+    run = f"{args.folds} folds, {args.seeds} seeds, {args.epochs} epochs"
+    earlier = RESULTS / f"{name}.json"
+    runs = json.loads(earlier.read_text("utf-8"))["runs"] if earlier.is_file() else {}
+    runs[run] = runs.get(run, {}) | found
+    return keep(name, {"n": len(part), "runs": runs}, [])
 
 
 if __name__ == "__main__":
