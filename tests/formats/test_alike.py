@@ -40,7 +40,7 @@ def write_slices(folder, count=4, syntax=ExplicitVRLittleEndian, change=None):
         affine = affine[[2, 1, 0, 3]]  # slices along the patient's z
         path = folder / f"{z}.dcm"
         image = Image(np.full((1, 4, 6), 100 + z, np.uint16), affine, frame="patient", unit="HU")
-        dicom.write(image, path, COMMON)
+        dicom.write(image, path, {**COMMON, "SOPInstanceUID": f"2.25.{30 + z}"})  # one length
         dataset = pydicom.dcmread(path)
         dataset.BitsStored, dataset.HighBit = 12, 11
         dataset.RescaleSlope, dataset.RescaleIntercept, dataset.SliceThickness = 1, -100, 2
