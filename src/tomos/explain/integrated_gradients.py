@@ -3,10 +3,11 @@
     IG(x) = (x - x0)  integral from 0 to 1 of  d s(x0 + t (x - x0)) / dx  dt
 
 s is the logit of the class less the mean of all logits (alone, where several labels may be true).
-Its sum over pixels and channels is s(x) - s(x0). x0 is each channel's lowest value: an
-empty picture on the prepared scale. The integral is a Gauss-Legendre sum, which for the same number
-of passes is closer than equal steps. The map is the absolute sum over channels of what speaks for
-the class, smoothed over neighbours, since single pixels are noise to the eye.
+Its sum over pixels and channels is s(x) - s(x0). x0 is an empty picture, once of each channel's
+lowest value and once of its highest, and the mean of both is taken: from black alone a dark finding
+would have almost no way to go, from white alone a bright one. The integral is a Gauss-Legendre sum,
+which for the same number of passes is closer than equal steps. The map is what speaks for the
+class, summed over channels and smoothed over neighbours, since single pixels are noise to the eye.
 
 Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017, arXiv:1703.01365.
 """
@@ -41,15 +42,17 @@ def attribute(
 ) -> np.ndarray:
     """(B, C, Y, X): what each pixel adds to the score, signed."""
     torch, x, chosen = tensors(net, x_BCYX, target, "integrated_gradients")
-    start = x.amin(dim=(2, 3), keepdim=True).expand_as(x)
     places, weights = np.polynomial.legendre.leggauss(steps)
-    total = torch.zeros_like(x)
+    given = torch.zeros_like(x)
     with Evaluating(net), torch.enable_grad():
-        for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
-            here = (start + float(place) * (x - start)).detach().requires_grad_(True)
-            found = score(net(here), chosen, kind)
-            total += float(weight) * torch.autograd.grad(found, here)[0]
-    return ((x - start) * total).detach().cpu().numpy()
+        for empty in (x.amin(dim=(2, 3), keepdim=True), x.amax(dim=(2, 3), keepdim=True)):
+            slope = torch.zeros_like(x)
+            for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
+                here = (empty + float(place) * (x - empty)).detach().requires_grad_(True)
+                found = score(net(here), chosen, kind)
+                slope += float(weight) * torch.autograd.grad(found, here)[0]
+            given += (x - empty) * slope / 2
+    return given.detach().cpu().numpy()
 
 
 def _smooth(maps_BYX: np.ndarray) -> np.ndarray:
