@@ -37,11 +37,13 @@ def fingerprint(**changes) -> Fingerprint:
 class Clock:
     """A machine on which one picture takes `seconds`, or that for each of its pixels (`area`)."""
 
-    def __init__(self, seconds: float, area: bool = False):
-        self.seconds, self.area = seconds, area
+    def __init__(self, seconds: float, area: bool = False, single: float = 2.0, cores: int = 2):
+        """`single`: times as long on one thread as on all."""
+        self.seconds, self.area, self.single, self.cores = seconds, area, single, cores
 
     def quick(self, candidate, batch) -> Speed:
-        return Speed(self.seconds * self.work(candidate), 500.0, "fp32", False, 2)
+        seconds = self.seconds * self.work(candidate)
+        return Speed(seconds, 500.0, "fp32", False, self.cores, seconds * self.single, self.cores)
 
     measured = quick
 
@@ -121,8 +123,33 @@ def test_time_that_is_left_goes_into_more_networks():
 def test_the_plan_stays_within_its_minutes():
     for minutes in (0.5, 2, 10, 60):
         choice = classify.choose(fingerprint(), minutes, Clock(1e-3), 32)
-        seconds = choice.epochs * choice.members * 500 * 1e-3
-        assert seconds <= minutes * 60
+        assert choice.seconds(500) <= minutes * 60
+
+
+@pytest.mark.parametrize("cores", [2, 4, 64])
+def test_networks_that_leave_cores_idle_are_trained_side_by_side(cores):
+    full = classify.FULL * classify.wanted(500)
+    minutes = 1.2 * full * 1e-3 / classify.SHARE / 60
+    choice = classify.choose(fingerprint(), minutes, Clock(1e-3, single=1.1, cores=cores), 32)
+    beside = min(cores, classify.NETWORKS)
+    assert (choice.members, choice.together, choice.threads) == (beside, beside, 1)
+    assert "side by side" in choice.reason
+    assert choice.seconds(500) <= 60 * minutes
+    # Where one network makes use of every core, side by side is slower.
+    alone = classify.choose(fingerprint(), minutes, Clock(1e-3, single=cores, cores=cores), 32)
+    assert (alone.members, alone.together, alone.threads) == (1, 1, cores)
+    # And where the minutes are too few for one thread to show a network enough.
+    hurried = Clock(1e-3, single=1.1, cores=cores)
+    short = classify.choose(fingerprint(), 0.3 * minutes, hurried, 32)
+    assert short.together == 1
+
+
+def test_side_by_side_there_may_be_a_second_round():
+    full = classify.FULL * classify.wanted(500)
+    minutes = 3 * full * 1e-3 / classify.SHARE / 60
+    choice = classify.choose(fingerprint(), minutes, Clock(1e-3, single=1.0), 32)
+    assert (choice.members, choice.together) == (4, 2)
+    assert choice.seconds(500) <= 60 * minutes
 
 
 def test_rare_classes_are_drawn_as_often_as_common_ones():

@@ -114,7 +114,7 @@ def _by_rules(fp, minutes, seed, device, n_classes, kind) -> dict:
         "model": {"name": choice.candidate.name, "options": choice.candidate.options},
         "train": train,
         "predict": {"views": views},
-        "budget": budget(fp, choice.speed, choice.epochs, choice.members, minutes, device),
+        "budget": budget(fp, choice, minutes, device),
         "reasons": {
             "prepare": why_prepare,
             "augment": why_augment,
@@ -124,14 +124,14 @@ def _by_rules(fp, minutes, seed, device, n_classes, kind) -> dict:
     }
 
 
-def budget(fp, pace: Speed, epochs: int, members: int, minutes: float, device: str) -> dict:
+def budget(fp: Fingerprint, choice: classify.Choice, minutes: float, device: str) -> dict:
     """What the plan will take: 5 % over the bare steps for judging, saving and the rest."""
-    seconds = pace.seconds * fp.n_cases * epochs * members
+    shown = 1.05 * fp.n_cases + 0.35 * fp.n_val
     return {
         "minutes": minutes,
-        "seconds_per_step": round(pace.seconds, 6),
-        "predicted_seconds": round(1.05 * seconds + 0.35 * pace.seconds * fp.n_val * epochs, 1),
-        "predicted_memory_mb": round(pace.memory_mb, 0),
+        "seconds_per_step": round(choice.pace, 6),
+        "predicted_seconds": round(choice.seconds(shown), 1),
+        "predicted_memory_mb": round(choice.speed.memory_mb * choice.together, 0),
         "machine": machine(),
         "device": device,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -14,13 +15,19 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """The quickest form found. seconds: of one picture's share of a training step, by the clock."""
+    """The quickest form found.
+
+    seconds  of one picture's share of a training step, by the clock
+    single   the same on one thread; `cores` networks may be trained so, side by side
+    """
 
     seconds: float
     memory_mb: float
     precision: str
     channels_last: bool
     threads: int
+    single: float = math.inf
+    cores: int = 1
 
 
 def machine() -> str:
@@ -64,8 +71,11 @@ def speed(
             form = ("bf16" if half else "fp32", True)
         else:
             form = _best_form(steps, half)
-        threads, seconds = _best_threads(steps, form, device, 0.7 if quick else 2.0)
-        return Speed(seconds / batch, steps.memory_mb(), *form, threads)
+        found = _by_threads(steps, form, device, 0.7 if quick else 2.0)
+        threads = min(found, key=lambda n: found[n])
+        single = found.get(1, math.inf)
+        memory = steps.memory_mb()
+        return Speed(found[threads] / batch, memory, *form, threads, single / batch, max(found))
 
 
 def multiply_adds(name: str, options: Mapping[str, Any], shape: tuple[int, ...]) -> int:
@@ -85,14 +95,13 @@ def _best_form(steps: _Steps, half: bool) -> tuple[str, bool]:
     return plain
 
 
-def _best_threads(
+def _by_threads(
     steps: _Steps, form: tuple[str, bool], device: str, most: float
-) -> tuple[int, float]:
-    if device != "cpu" or cores() == 1:
-        return (1 if device == "cpu" else 0), steps.seconds(form, threads=1, most=most)
-    found = {n: steps.seconds(form, threads=n, most=most) for n in (cores(), 1)}
-    threads = min(found, key=lambda n: found[n])
-    return threads, found[threads]
+) -> dict[int, float]:
+    """Seconds of a step with each number of threads worth trying; 0 threads: not on the CPU."""
+    if device != "cpu":
+        return {0: steps.seconds(form, threads=1, most=most)}
+    return {n: steps.seconds(form, threads=n, most=most) for n in {cores(): 0, 1: 0}}
 
 
 def _half_in_hardware(device: str) -> bool:

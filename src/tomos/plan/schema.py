@@ -34,7 +34,9 @@ class ModelPart(Settings):
 class TrainPart(Settings):
     """The loop's settings. Learning rates are those at the end of warm-up; `epochs` may be part.
 
-    members          networks trained one after another, packed together as an ensemble
+    members          networks packed together as an ensemble
+    together         how many of them are trained at the same time, on a CPU, each in a process of
+                     its own with `threads` threads
     accumulate       batches summed before a step
     ema              decay of the weight average that is kept, 0 = off
     patience         epochs without a better validation score before stopping, 0 = never
@@ -65,6 +67,7 @@ class TrainPart(Settings):
     patience: int = Field(0, ge=0)
     layer_decay: float = Field(1.0, gt=0, le=1)
     members: int = Field(1, ge=1, le=16)
+    together: int = Field(1, ge=1, le=16)
     seed: int = Field(0, ge=0)
 
 

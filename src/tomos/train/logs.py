@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tomos.config import atomic_write
-from tomos.types import Progress, StorageError
+from tomos.types import StorageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,27 @@ class Epoch:
 
 
 class Log:
-    """`log.jsonl`: one object an epoch, only ever appended to while a run goes on."""
+    """`log.jsonl`: one object an epoch, only ever appended to while a run goes on.
 
-    def __init__(self, path: Path, epochs: Iterable[Epoch] = ()) -> None:
-        """Begin with `epochs`: what came after the checkpoint resumed from is cut off."""
+    history  what counts of every network that has begun, network by network
+    """
+
+    def __init__(self, path: Path) -> None:
         self.path = path
-        atomic_write(path, "".join(_line(epoch) for epoch in epochs).encode())
+        self._of: dict[int, list[Epoch]] = {}
+
+    @property
+    def history(self) -> tuple[Epoch, ...]:
+        return tuple(epoch for _, epochs in sorted(self._of.items()) for epoch in epochs)
+
+    def begins(self, member: int, epochs: Iterable[Epoch]) -> None:
+        """A network begins with `epochs`: what the file holds beyond them is cut off."""
+        self._of[member] = list(epochs)
+        atomic_write(self.path, "".join(map(_line, self.history)).encode())
 
     def add(self, epoch: Epoch) -> None:
         """Append one line. Raises StorageError when the disk is full."""
+        self._of[epoch.member].append(epoch)
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(_line(epoch))
@@ -72,12 +84,12 @@ class Log:
 class Board:
     """TensorBoard events in `folder`; nothing, with a note, where tensorboard is not installed."""
 
-    def __init__(self, folder: Path, progress: Progress, from_epoch: int = 0) -> None:
+    def __init__(self, folder: Path, say: Callable[[str], None], from_epoch: int = 0) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             self._writer = None
-            progress.say("No TensorBoard events: pip install 'tomos[train]' brings tensorboard")
+            say("No TensorBoard events: pip install 'tomos[train]' brings tensorboard")
             return
         self._writer = SummaryWriter(str(folder), purge_step=from_epoch + 1, flush_secs=10)
 

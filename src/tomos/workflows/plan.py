@@ -10,6 +10,7 @@ from tomos.config.plugins import did_you_mean
 from tomos.datasets.leak import Learnable
 from tomos.datasets.split import parse_fold
 from tomos.plan import Plan, make, recipes
+from tomos.plan.schema import TrainPart
 from tomos.transforms.prepare import Chain
 from tomos.types import MissingExtra, PlanError, Progress, Silent
 
@@ -81,9 +82,13 @@ def overridden(made: Plan, assignments: Sequence[str]) -> Plan:
     """The plan with settings changed, and the time foreseen for as many epochs and networks as it
     now has (of another network than the one that was timed nothing is known)."""
     changed = config.override(made, assignments)
-    shown = changed.train.epochs * changed.train.members / (made.train.epochs * made.train.members)
-    seconds = round(made.budget.predicted_seconds * shown, 1)
-    if changed.budget != made.budget or shown == 1:
+
+    def shown(train: TrainPart) -> int:
+        return train.epochs * -(-train.members // train.together)
+
+    longer = shown(changed.train) / shown(made.train)
+    seconds = round(made.budget.predicted_seconds * longer, 1)
+    if changed.budget != made.budget or longer == 1:
         return changed
     budget = changed.budget.model_copy(update={"predicted_seconds": seconds})
     return changed.model_copy(update={"budget": budget})
