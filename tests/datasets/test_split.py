@@ -91,7 +91,10 @@ def test_rounds_of_cross_validation_cover_what_is_learned_from_and_leave_the_tes
         assert [c.name for c in found] == [c.name for c in rows]
         for before, after in zip(rows, found, strict=True):
             assert (before.split == "test") == (after.split == "test")
-        held = {case.name for case in found if case.split == "val"}
+        held = {case.name for case in found if case.split == "fold"}
+        parts = Counter(case.split for case in found)
+        assert parts["fold"] == pytest.approx(20, abs=1) and parts["test"] == 20
+        assert parts["val"] == pytest.approx(15, abs=2), "a quarter of what is left, as before"
         assert ("c0002" in held) == ("c0099" in held), "equal pictures stay together"
         sides = {case.patient: case.split for case in found}
         assert all(sides[case.patient] == case.split for case in found)

@@ -322,7 +322,8 @@ def test_a_fold_is_judged_on_its_own_cases_and_leaves_the_test_locked(whole, tmp
     done = train(source, tmp_path / "run", minutes=0.05, overrides=wishes, device="cpu", fold="1/4")
     data = datasets.open(source)
     learned = [case for case in data.cases if case.split != "test"]
-    assert done.judged.table.split == "val"
+    assert done.judged.table.split == "fold"
+    assert "held-out fold" in (tmp_path / "run" / "report.html").read_text()
     assert len(done.judged.table.cases) == pytest.approx(len(learned) / 4, abs=4)
     assert not {c.name for c in data.split("test").cases} & set(done.judged.table.cases)
     looks = (source / "looks.jsonl").read_text()

@@ -9,6 +9,7 @@ fold(dataset, 2, 5) -> Dataset        split for the second of five rounds of cro
 folds(cases, target, k)               which fold each case is in, by patient
 """
 
+from tomos.datasets.cases import FOLD
 from tomos.datasets.checking import check
 from tomos.datasets.dataset import Dataset, DatasetInfo, TargetInfo, create, open
 from tomos.datasets.findings import Findings, Problem
@@ -20,6 +21,7 @@ from tomos.datasets.split import folds, split
 from tomos.datasets.store import Store, prepared
 
 __all__ = [
+    "FOLD",
     "Dataset",
     "DatasetInfo",
     "Dropped",

@@ -17,6 +17,7 @@ from tomos.datasets.table import Table, write_table
 from tomos.types import Case, DatasetError
 
 SPLITS = ("train", "val", "test")
+FOLD = "fold"  # the part that one round of cross-validation is judged on; never in a file
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training", "imagestr", "tr", "训练", "训练集"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "imagesval", "验证", "验证集"), "val"),

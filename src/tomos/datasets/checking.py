@@ -11,7 +11,7 @@ import numpy as np
 
 from tomos import formats
 from tomos.datasets import duplicates, leak
-from tomos.datasets.cases import SPLITS, split_word
+from tomos.datasets.cases import FOLD, SPLITS, split_word
 from tomos.datasets.dataset import Dataset, checksum, container, words
 from tomos.datasets.findings import CLUES_ZH, Findings, Problem, Severity, problem
 from tomos.datasets.shortcuts import Shortcut, clues, shortcuts
@@ -58,7 +58,7 @@ def check(dataset: Dataset, progress: Progress | None = None) -> Findings:
 
 def counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     """split -> label -> cases; "" stands for no split, or no label."""
-    found: dict[str, Counter] = {split: Counter() for split in (*SPLITS, "")}
+    found: dict[str, Counter] = {split: Counter() for split in (*SPLITS, FOLD, "")}
     for case, cell in zip(dataset.cases, dataset.labels, strict=True):
         for word in words(cell, dataset.kind) or ([""] if not cell else []):
             found[case.split][word] += 1

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from tomos.config import Settings, load, save
 from tomos.config.plugins import did_you_mean
-from tomos.datasets.cases import SPLITS, read_cases, write_cases
+from tomos.datasets.cases import FOLD, SPLITS, read_cases, write_cases
 from tomos.datasets.table import Table, read_table
 from tomos.types import Case, DatasetError
 
@@ -148,11 +148,12 @@ class Dataset:
         return self.info.targets[name]
 
     def split(self, name: str) -> Dataset:
-        """The cases of "train", "val" or "test" (or "all"), possibly none."""
+        """The cases of "train", "val", "test", a round's "fold", or "all"; possibly none."""
         if name == "all":
             return self
-        if name not in SPLITS:
-            raise DatasetError(f"no split {name!r}{did_you_mean(name, [*SPLITS, 'all'])}")
+        known = [*SPLITS, FOLD]
+        if name not in known:
+            raise DatasetError(f"no split {name!r}{did_you_mean(name, [*known, 'all'])}")
         return self.only(case for case in self.cases if case.split == name)
 
     def only(self, cases: Iterable[Case]) -> Dataset:

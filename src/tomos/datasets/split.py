@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tomos.datasets.cases import FOLD
 from tomos.datasets.duplicates import joined
 from tomos.types import Case, SettingsError
 
 RATIOS = {"train": 70.0, "val": 10.0, "test": 20.0}
+VAL = 1 / 8  # of what a round learns from, where the data set has no validation part
 # Where a class with one group goes first, with two, ...: something must be learned before all else.
 ORDER = ("train", "test", "val")
 
@@ -102,19 +104,30 @@ def as_fold(
     together: Iterable[Sequence[int]] = (),
 ) -> tuple[Case, ...]:
     """The split for one round of cross-validation: of the cases in train and val, those of fold
-    `number` (from 1) are val and the rest train; the test split stays as it is, locked.
+    `number` (from 1) are "fold", to be judged on; the rest is dealt out as train and val anew, in
+    the shares that they had. The test split stays as it is, locked.
 
     `together` as for `split`. The folds of one seed do not overlap and cover every such case.
     """
     rows = [row for row, case in enumerate(cases) if case.split in ("train", "val")]
-    place = {row: k for k, row in enumerate(rows)}
-    inside = [[place[row] for row in group if row in place] for group in together]
-    kept = [group for group in inside if len(group) > 1]
-    found = folds([cases[row] for row in rows], target, of, seed, kept)
-    parts = {row: "val" if k == number - 1 else "train" for row, k in zip(rows, found, strict=True)}
+    tied = _within(rows, together)
+    found = folds([cases[row] for row in rows], target, of, seed, tied)
+    parts = dict.fromkeys(rows, FOLD)
+    rest = [row for row, k in zip(rows, found, strict=True) if k != number - 1]
+    val = sum(cases[row].split == "val" for row in rows) / max(1, len(rows)) or VAL
+    ratios = {"train": 1 - val, "val": val}
+    dealt = split([cases[row] for row in rest], target, ratios, seed, _within(rest, together))
+    parts.update({row: case.split for row, case in zip(rest, dealt, strict=True)})
     return tuple(
         replace(case, split=parts[row]) if row in parts else case for row, case in enumerate(cases)
     )
+
+
+def _within(rows: Sequence[int], together: Iterable[Sequence[int]]) -> list[list[int]]:
+    """Groups of cases as places in `rows`; what is alone there is no group."""
+    place = {row: k for k, row in enumerate(rows)}
+    inside = [[place[row] for row in group if row in place] for group in together]
+    return [group for group in inside if len(group) > 1]
 
 
 def _groups(cases, target, together, by) -> list[_Group]:

@@ -70,6 +70,7 @@ SPLITS = {
     "train": Words("training", "训练"),
     "val": Words("validation", "验证"),
     "test": Words("test", "测试"),
+    "fold": Words("held-out fold", "留出的一折"),
 }
 RULES = {
     "plateau": Words("middle of the plateau", "平台中点"),

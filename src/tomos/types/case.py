@@ -13,7 +13,7 @@ class Case:
     images   role -> address (see `tomos.formats.read`); a single image has the role "image"
     targets  target name -> the cell's text; "" = not assessed, never a class
     patient  "" when unknown: the case is then its own patient, and every report says so
-    split    "train", "val", "test" or "" (not yet split)
+    split    "train", "val", "test", "fold" (held out in cross-validation) or "" (not yet split)
     clinical every other column, as text
     """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tomos import evaluate as figures
-from tomos.datasets import Dropped, Findings
+from tomos.datasets import FOLD, Dropped, Findings
 from tomos.evaluate import (
     Card,
     Choice,
@@ -177,13 +177,16 @@ def _card(judged: Judged, plan: Plan | None) -> Card:
 
 def _data(judged: Judged, known: Background) -> DataSummary:
     info = judged.dataset.info
+    parts = ["train", "val", "test"]
+    if len(judged.dataset.split(FOLD)):
+        parts.append(FOLD)
     findings = known.findings
     return DataSummary(
         name=info.name,
         source=info.provenance.source,
         licence=info.licence,
         modalities=info.modalities,
-        splits=[_split(judged, name) for name in ("train", "val", "test")],
+        splits=[_split(judged, name) for name in parts],
         split_rule=info.provenance.split,
         dropped=_dropped(known, judged.failed),
         problems=[Words(p.message, p.chinese) for p in findings.problems] if findings else (),

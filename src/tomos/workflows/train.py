@@ -71,7 +71,7 @@ def train(
 
     A run is judged on test, or on val where there is no test, and says so. With `fold`, "2/5", the
     cases of train and val are dealt out for that round of cross-validation (by `seed`), and the
-    run is judged on its val: the test stays locked.
+    run is judged on the fold held out of it: the test stays locked.
     Raises LeakError, DatasetError, PlanError, TrainingError, StorageError.
     """
     progress = progress or Silent()
@@ -104,7 +104,7 @@ def train(
             device=_device(device, plan.budget.device),
         )
     packed = pack(run / MODEL, plan, trained.nets, opened, store, val_store, progress)
-    part = "test" if len(opened.split("test")) and not fold else "val"
+    part = datasets.FOLD if fold else "test" if len(opened.split("test")) else "val"
     judged = judge(Predictor(packed.path), opened, part, progress=progress)
     background = Background(
         plan=plan,
