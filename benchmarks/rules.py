@@ -2,11 +2,12 @@
 
     python benchmarks/rules.py DATASET [--folds 4] [--seeds 2] [--epochs 60] [--only NAME,...]
 
-The plan of DATASET (DATASET/plan.toml, made where there is none) is trained as it is and with one
-thing changed at a time, for the same number of epochs; the test part is never opened. One line of
-JSON a variant: mean AUROC over folds for each seed, that of the seeds averaged as an ensemble, log
-loss after temperature, processor seconds. They go to benchmarks/results/rules-NAME.json, beside
-those of earlier runs with other epochs, folds or seeds.
+Folds are by patient, and pictures that are equal or nearly so stay together. The plan of DATASET
+(DATASET/plan.toml, made where there is none) is trained as it is and with one thing changed at a
+time, for the same number of epochs; the test part is never opened. One line of JSON a variant: mean
+AUROC over folds for each seed, that of the seeds averaged as an ensemble, log loss after
+temperature, processor seconds. They go to benchmarks/results/rules-NAME.json, beside those of
+earlier runs with other epochs, folds or seeds.
 """
 
 from __future__ import annotations
@@ -37,6 +38,15 @@ VARIANTS: dict[str, list[str]] = {
     "classes drawn alike": ["train.balance='sampler'"],
     "classes weighted alike": ["train.balance='weights'"],
 }
+
+
+def alike(part) -> list[list[int]]:
+    """Groups of cases whose pictures are equal or nearly so: a fold must not know another's."""
+    from tomos import datasets
+
+    place = {case.name: row for row, case in enumerate(part.cases)}
+    found = datasets.check(part)
+    return [[place[name] for name in group] for group in (*found.exact, *found.near)]
 
 
 def scores(plan, data, fold: np.ndarray, seeds: int) -> np.ndarray:
@@ -106,7 +116,7 @@ def main() -> int:
     )
     learned = [case for case in opened.cases if case.split in ("train", "val")]
     part = opened.only(case for case in learned if case.targets.get(base.target))
-    fold = datasets.folds(part.cases, base.target, args.folds)
+    fold = datasets.folds(part.cases, base.target, args.folds, together=alike(part))
     store = datasets.prepared(part, Chain(base.prepare))
     data = LearningData.of(store, base)
     found = {}

@@ -160,6 +160,20 @@ def test_rare_classes_are_drawn_as_often_as_common_ones():
     assert "9 times" in reason
 
 
+def test_the_fixed_recipe_gets_the_usual_size_and_the_form_it_was_timed_in(monkeypatch):
+    asked = []
+
+    def timed(name, options, shape, *more) -> Speed:
+        asked.append(shape)
+        return Speed(1e-3, 500.0, "bf16", True, 2)
+
+    monkeypatch.setattr(recipe, "speed", timed)
+    large = fingerprint(sides=((512, 512, 512), (100, 100, 100)))
+    part = recipe.fill("resnet18_fixed", large, 5.0, 0, "cpu", 2)
+    assert part["size"] == (224, 100) and asked == [(1, 224, 100)]
+    assert part["train"]["precision"] == "bf16" and part["train"]["channels_last"]
+
+
 def test_every_recipe_fills_a_whole_plan(monkeypatch):
     monkeypatch.setattr(recipe, "speed", lambda *given: Speed(1e-3, 500.0, "fp32", True, 2))
     for name in recipe.recipes():

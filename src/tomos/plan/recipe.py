@@ -23,14 +23,16 @@ FOLDER = Path(__file__).parent / "recipes"
 
 
 class Recipe(Settings):
-    """size: (Y, X), empty = the pictures' own; fill_minutes: as many epochs as the budget allows,
-    instead of the stated number; channels: 0 = as the pictures are; train.loss: none = the usual
-    one of the target's kind, and the same where the stated one is for another kind.
+    """size: (Y, X), empty = the pictures' own, no side longer than `longest`; fill_minutes: as many
+    epochs as the budget allows, instead of the stated number; channels: 0 = as the pictures are;
+    train.loss: none = the usual one of the target's kind, and the same where the stated one is for
+    another kind.
     """
 
     source: str
     kind: Literal["classify"] = "classify"
     size: tuple[int, ...] = ()
+    longest: int = Field(4096, gt=0)
     channels: int = Field(0, ge=0)
     fill_minutes: bool = False
     prepare: tuple[dict[str, Any], ...] = ()
@@ -62,7 +64,7 @@ def fill(
         raise PlanError(f"no recipe named {name!r}{did_you_mean(name, ['auto', *recipes()])}")
     recipe = load(Recipe, FOLDER / f"{name}.toml")
     channels = recipe.channels or classify.channels(fp)
-    size = recipe.size or (fp.sides[0][1], fp.sides[1][1])
+    size = recipe.size or tuple(min(side[1], recipe.longest) for side in fp.sides)
     options = recipe.model.get("options", {})
     batch = min(recipe.train.get("batch", 32), fp.n_cases)
     pace = speed(recipe.model["name"], options, (channels, *size), n_classes, batch, device)
@@ -78,6 +80,7 @@ def fill(
         "epochs": epochs,
         "seed": seed,
         "threads": pace.threads,
+        "precision": pace.precision,
         "channels_last": pace.channels_last,
     }
     steps = [{"step": "channels", "to": channels}, {"step": "resize", "size": list(size)}]
