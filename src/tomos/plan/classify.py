@@ -6,7 +6,6 @@ numbers are checked by cross-validation on train + validation parts only (`bench
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,6 +24,9 @@ SHOWN_LEAST, SHOWN_EACH, SHOWN_MOST = 30_000, 25, 400_000
 # 0.921; two networks averaged: 60 0.906, 120 0.917, 240 0.930.
 FULL = 3
 NETWORKS = 5
+# Times the least that larger pictures must be shown to be worth more than smaller ones shown more
+# (benchmarks/results/folds-cxr_three_class.json).
+LARGER = 2
 # Networks side by side, each on one core, slow each other down: two by 3 to 12 % at 28 to 224 px.
 CROWD = 1.1
 # The share of the budget that learning may take; the rest is preparation, judging and packing.
@@ -114,15 +116,14 @@ def augment(fp: Fingerprint) -> tuple[list[dict[str, Any]], str]:
     return steps, reason
 
 
-def candidates(fp: Fingerprint) -> Iterator[Candidate]:
+def candidates(fp: Fingerprint) -> list[Candidate]:
     """Networks from the one wanted most to the cheapest, by the pictures' own size."""
     native = max(fp.sides[0][1], fp.sides[1][1])
     sides = [side for side in reversed(LADDER) if side <= min(native, 224)] or [native]
     if native <= 40:
         sides = [native]
-    for side in sides:
-        for width in (24, 16):
-            yield Candidate("resnet_small", _shape(side, width), side)
+    listed = [Candidate("resnet_small", _shape(side, 24), side) for side in sides]
+    return [*listed, Candidate("resnet_small", _shape(sides[-1], 16), sides[-1])]
 
 
 def _shape(side: int, width: int) -> dict[str, Any]:
@@ -164,24 +165,30 @@ class Choice:
 
 
 def choose(fp: Fingerprint, minutes: float, machine: Machine, batch: int) -> Choice:
-    """The first candidate that can be shown enough pictures in the time, else the cheapest.
+    """The largest pictures that can be shown often enough in the time, else the cheapest network.
 
     The cheapest is timed, the others are guessed from their multiply-adds; only those that may fit
     are timed, too.
     """
     seconds = minutes * 60 * SHARE
     want = wanted(fp.n_cases)
-    listed = list(candidates(fp))
+    listed = candidates(fp)
     cheapest = listed[-1]
-    rate = machine.quick(cheapest, batch).seconds / machine.work(cheapest)
+    rate = _at_best(machine.quick(cheapest, batch)) / machine.work(cheapest)
     for candidate in listed[:-1]:
+        need = want if candidate.side == cheapest.side else LARGER * want
         # Large maps are worked on more efficiently than small ones, hence the generous guess.
-        if 0.6 * rate * machine.work(candidate) * want > seconds:
+        if 0.6 * rate * machine.work(candidate) * need > seconds:
             continue
-        pace = machine.quick(candidate, batch).seconds
-        if pace * want <= seconds:
+        if _at_best(machine.quick(candidate, batch)) * need <= seconds:
             return _fill(fp, candidate, machine.measured(candidate, batch), seconds, want)
     return _fill(fp, cheapest, machine.measured(cheapest, batch), seconds, want)
+
+
+def _at_best(speed: Speed) -> float:
+    """Seconds a picture when the machine is made full use of: one network, or several at once."""
+    crowd = min(speed.cores, NETWORKS)
+    return min(speed.seconds, CROWD * speed.single / crowd if crowd > 1 else speed.seconds)
 
 
 def _fill(fp: Fingerprint, candidate: Candidate, speed: Speed, seconds: float, want: int) -> Choice:
