@@ -106,6 +106,17 @@ def test_a_slow_machine_gets_smaller_pictures_than_a_quick_one():
     assert sides[0] > sides[1]
 
 
+def test_larger_pictures_are_taken_where_they_can_be_shown_twice_the_least():
+    large = fingerprint(sides=((64, 64, 64), (64, 64, 64)))
+    need = classify.wanted(500) * 64**2 * 1e-6 / classify.SHARE / 60
+
+    def side(share: float) -> int:
+        return classify.choose(large, share * need, Clock(1e-6, area=True), 32).candidate.side
+
+    assert side(classify.LARGER * 1.01) == 64
+    assert side(classify.LARGER * 0.99) == 48
+
+
 def test_time_that_is_left_goes_into_more_networks():
     full = classify.FULL * classify.wanted(500)
     seconds_for_three = 3.2 * full * 1e-3
