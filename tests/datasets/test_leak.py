@@ -26,8 +26,8 @@ def test_a_copy_under_one_percent_goes_from_the_training_side(make):
     assert [(d.case, d.twin) for d in learn.dropped] == [("train3", "test0"), ("train5", "val1")]
     assert len(learn.train) == 8 and len(learn.val) == 4
     assert {case.split for case in learn.train.cases} == {"train"}
-    assert any("2 cases are not learned from" in note for note in learn.notes)
-    assert any("every case counts as its own patient" in note for note in learn.notes)
+    assert any("2 cases are not learned from" in note.text for note in learn.notes)
+    assert any("every case counts as its own patient" in note.text for note in learn.notes)
 
 
 def test_a_val_copy_of_a_test_picture_goes_too(make):
@@ -42,7 +42,7 @@ def test_one_percent_of_the_test_is_refused_with_the_cases(make):
     assert error.value.exit_code == 1 and "--accept-leak" in str(error.value)
     learn = datasets.learnable(data, accept_leak="to repeat a published figure")
     assert len(learn.train) == 10
-    assert "Leak accepted (to repeat a published figure)" in learn.notes[0]
+    assert "Leak accepted (to repeat a published figure)" in learn.notes[0].text
 
 
 def test_a_patient_in_test_and_train_is_refused(make):

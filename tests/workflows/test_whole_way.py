@@ -125,7 +125,7 @@ def test_a_model_compared_with_itself_differs_by_nothing(whole, tmp_path):
     done = compare(whole.model, whole.model, whole.folder / "dataset", out=tmp_path)
     gap = done.result["metrics"]["auroc"]["difference"]
     assert gap["value"] == 0
-    assert done.file.is_file()
+    assert done.page.is_file()
 
 
 def test_a_finished_run_is_not_trained_again(whole):

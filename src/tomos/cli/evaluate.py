@@ -8,6 +8,8 @@ HELP = "A model on a data set, every figure with its interval; two models -> pai
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    from tomos.cli.terminal import add_pdf
+
     parser.add_argument("model", nargs="+", help="model.tomos, or two of them to compare")
     parser.add_argument("dataset", help="folder with dataset.toml and cases.csv")
     parser.add_argument("--split", default="test", help="train, val, test or all (test)")
@@ -16,16 +18,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prevalence", type=float, help="for PPV and NPV, as 0.05")
     parser.add_argument("--threads", type=int, default=0, help="threads (0: all cores)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_pdf(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from tomos.cli.terminal import Terminal, print_json
+    from tomos.cli.terminal import Terminal, check_pdf, print_json, print_pdf
     from tomos.types import SettingsError
     from tomos.workflows.evaluate import Compared, compare, evaluate
     from tomos.workflows.judging import Judged
 
     if len(args.model) > 2:
         raise SettingsError(f"expected one model or two to compare, got {len(args.model)}")
+    check_pdf(args)
     wishes = {
         "split": args.split,
         "out": args.out,
@@ -42,4 +46,5 @@ def run(args: argparse.Namespace) -> int:
         print_json(done.to_json())
     else:
         print("\n".join(done.lines()))
+    print_pdf(args, [done.page])
     return 0

@@ -10,6 +10,7 @@ HELP = "The whole way on your own data: import, check, plan, train, evaluate, ex
 def arguments(parser: argparse.ArgumentParser) -> None:
     from tomos.cli.import_ import add_column
     from tomos.cli.plan import options
+    from tomos.cli.terminal import add_pdf
 
     parser.add_argument("source", help="folder, CSV, npz or data set")
     parser.add_argument("-o", "--out", metavar="DIR", help="where everything goes (SOURCE-tomos)")
@@ -23,15 +24,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_column(parser)
     parser.add_argument("--images", default="", metavar="PATTERN", help="as '{:03d}.bmp'")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_pdf(parser)
     options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from tomos.cli.import_ import column_names
     from tomos.cli.plan import wishes
-    from tomos.cli.terminal import Terminal, print_json
+    from tomos.cli.terminal import Terminal, check_pdf, print_json, print_pdf
     from tomos.workflows.run import run as run_all
 
+    check_pdf(args)
     done = run_all(
         args.source,
         args.out,
@@ -47,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(done.done.to_json())
     else:
         print("\n".join(done.lines()))
+    print_pdf(args, [done.done.judged.page])
     return serve(done.model, args.port) if args.serve else 0
 
 

@@ -1,10 +1,13 @@
-"""Progress on stderr, one result on stdout."""
+"""Progress on stderr, one result on stdout, and `--pdf` for the commands that write a report."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -47,3 +50,31 @@ def print_json(value: Any) -> None:
     """The one machine-readable object on stdout."""
     json.dump(value, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False)
     print()
+
+
+def add_pdf(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--pdf",
+        choices=("en", "zh"),
+        help="print the report to PDF as well, in English or Chinese (by Chromium, Chrome or Edge)",
+    )
+
+
+def check_pdf(args: argparse.Namespace) -> None:
+    """Raises SettingsError where none can be printed, before any work is done."""
+    if args.pdf:
+        from tomos.evaluate.pdf import browser
+
+        browser()
+
+
+def print_pdf(args: argparse.Namespace, pages: Iterable[Path]) -> None:
+    """Each page as PDF beside it, and where it lies."""
+    if not args.pdf:
+        return
+    from tomos.evaluate.pdf import write_pdf
+
+    for page in pages:
+        out = page.with_suffix(".pdf")
+        write_pdf(page, out, args.pdf)
+        print(f"  {out}", file=sys.stderr if args.json else sys.stdout)

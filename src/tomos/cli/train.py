@@ -9,6 +9,7 @@ HELP = "Carry out a plan: a run folder with model.tomos, metrics.json and report
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     from tomos.cli.plan import add_fold, options
+    from tomos.cli.terminal import add_pdf
 
     parser.add_argument("dataset", help="folder with dataset.toml and cases.csv")
     parser.add_argument("-o", "--out", metavar="RUN", help="run folder (default: runs/DATASET)")
@@ -18,14 +19,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_fold(parser)
     parser.add_argument("--resume", action="store_true", help="go on where the run in RUN stopped")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_pdf(parser)
     options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from tomos.cli.plan import wishes
-    from tomos.cli.terminal import Terminal, print_json
+    from tomos.cli.terminal import Terminal, check_pdf, print_json, print_pdf
     from tomos.workflows.train import train
 
+    check_pdf(args)
     done = train(
         args.dataset,
         args.out,
@@ -39,4 +42,5 @@ def run(args: argparse.Namespace) -> int:
         print_json(done.to_json())
     else:
         print("\n".join(done.lines()))
+    print_pdf(args, [done.judged.page])
     return 0

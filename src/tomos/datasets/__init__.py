@@ -12,15 +12,17 @@ folds(cases, target, k)               which fold each case is in, by patient
 from tomos.datasets.cases import FOLD
 from tomos.datasets.checking import check
 from tomos.datasets.dataset import Dataset, DatasetInfo, TargetInfo, create, open
-from tomos.datasets.findings import Findings, Problem
+from tomos.datasets.findings import CLUES_ZH, Findings, Problem
 from tomos.datasets.importing import Imported, import_folder
-from tomos.datasets.leak import Dropped, Learnable, fold, learnable
+from tomos.datasets.leak import DROPPED_ZH, Dropped, Learnable, Note, fold, learnable
 from tomos.datasets.looks import look, looks
 from tomos.datasets.shortcuts import Shortcut, clues, shortcuts
 from tomos.datasets.split import folds, split
 from tomos.datasets.store import Store, prepared
 
 __all__ = [
+    "CLUES_ZH",
+    "DROPPED_ZH",
     "FOLD",
     "Dataset",
     "DatasetInfo",
@@ -28,6 +30,7 @@ __all__ = [
     "Findings",
     "Imported",
     "Learnable",
+    "Note",
     "Problem",
     "Shortcut",
     "Store",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from tomos.datasets import duplicates
 from tomos.datasets.dataset import Dataset
@@ -20,6 +21,7 @@ REFUSED_FROM = 0.01  # of the test cases
 NAMED = 5
 # Whose copy goes: the first of these that holds one. test keeps all.
 LEARNING = ("train", "val")
+DROPPED_ZH = {"the same picture": "同一图像", "the same patient": "同一患者"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,13 @@ class Dropped:
     reason: str
 
 
+class Note(NamedTuple):
+    """A sentence, and the same in Chinese."""
+
+    text: str
+    chinese: str
+
+
 @dataclass(frozen=True)
 class Learnable:
     """What may be learned from, what was left out for it, and what a report must say."""
@@ -40,7 +49,7 @@ class Learnable:
     train: Dataset
     val: Dataset
     dropped: tuple[Dropped, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,12 @@ def learnable(
     if leak.refused:
         if not accept_leak:
             raise LeakError(f"{dataset.folder}: {_refusal(dataset.cases, leak)}")
-        notes.append(f"Leak accepted ({accept_leak}): {_what(dataset.cases, leak)}.")
+        what = _what(dataset.cases, leak)
+        notes.append(
+            Note(
+                f"Leak accepted ({accept_leak}): {what}.", f"已接受泄漏（{accept_leak}）：{what}。"
+            )
+        )
     # An accepted leak of pictures is kept as it is; copies below the limit go in any case.
     sides = ["val"] if leak.touched_share >= REFUSED_FROM else ["test", "val"]
     dropped = _dropped(dataset.cases, groups, sides)
@@ -83,8 +97,11 @@ def learnable(
     kept = [case for case in dataset.cases if case.name not in gone]
     if dropped:
         notes.append(
-            f"{len(dropped)} case{'s are' if len(dropped) > 1 else ' is'} not learned from: "
-            "the same picture stands in val or test."
+            Note(
+                f"{len(dropped)} case{'s are' if len(dropped) > 1 else ' is'} not learned from: "
+                "the same picture or patient stands in val or test.",
+                f"{len(dropped)} 个病例不用于学习：同一图像或同一患者也在验证或测试部分中。",
+            )
         )
     notes += _notes(dataset, kept)
     left = replace(dataset, cases=tuple(kept))
@@ -165,12 +182,22 @@ def _dropped(
     return [dropped[row] for row in sorted(dropped)]
 
 
-def _notes(dataset: Dataset, kept: Sequence[Case]) -> list[str]:
+def _notes(dataset: Dataset, kept: Sequence[Case]) -> list[Note]:
     unknown = sum(not case.patient for case in kept)
     if unknown == len(kept):
-        return ["Patients are not known: every case counts as its own patient."]
+        return [
+            Note(
+                "Patients are not known: every case counts as its own patient.",
+                "患者未知：每个病例按单独一名患者计。",
+            )
+        ]
     if unknown:
-        return [f"The patient of {unknown} of {len(kept)} cases is not known: each is its own."]
+        return [
+            Note(
+                f"The patient of {unknown} of {len(kept)} cases is not known: each is its own.",
+                f"{len(kept)} 个病例中有 {unknown} 个患者未知：各按单独一名患者计。",
+            )
+        ]
     return []
 
 

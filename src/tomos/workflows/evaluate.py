@@ -55,7 +55,7 @@ class Compared:
     first: Judged
     second: Judged
     result: Mapping[str, Any]
-    file: Path
+    page: Path
 
     def to_json(self) -> dict:
         return dict(self.result)
@@ -65,7 +65,7 @@ class Compared:
         for name, row in self.result["metrics"].items():
             if row["difference"]["value"] is not None:
                 lines.append(f"  {name:<18} {interval(row['difference'])}")
-        return [*lines, f"  {self.file}"]
+        return [*lines, f"  {self.page}"]
 
 
 def compare(

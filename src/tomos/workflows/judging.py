@@ -47,6 +47,11 @@ class Judged:
     def referred(self) -> dict[str, str]:
         return {n: p.reason for n, p in self.predictions.items() if p.verdict == "refer"}
 
+    @property
+    def page(self) -> Path:
+        """The report; there is one once `report` has written it."""
+        return next(path for path in self.files if path.suffix == ".html")
+
     def to_json(self) -> dict:
         return dict(self.metrics)
 

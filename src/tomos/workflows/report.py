@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tomos import evaluate as figures
-from tomos.datasets import FOLD, Dropped, Findings
+from tomos.datasets import CLUES_ZH, DROPPED_ZH, FOLD, Dropped, Findings
 from tomos.evaluate import (
     Card,
     Choice,
@@ -24,6 +24,7 @@ from tomos.evaluate import (
     Training,
     Words,
 )
+from tomos.evaluate.names import split as split_words
 from tomos.formats import png_bytes, read
 from tomos.plan import Plan
 from tomos.transforms.prepare import Chain
@@ -33,13 +34,6 @@ from tomos.workflows.judging import Judged, save_metrics
 
 WORST = 8
 SHOWN_SIDE = 256
-CLUES = {
-    "size": Words("picture size", "图像尺寸"),
-    "aspect": Words("aspect ratio", "宽高比"),
-    "format": Words("file type and bit depth", "文件类型与位深"),
-    "colour": Words("colour", "颜色"),
-    "border": Words("the picture's border alone", "仅图像边框"),
-}
 PARTS = {
     "prepare": Words("Preparation", "预处理"),
     "augment": Words("Augmentation", "数据增强"),
@@ -201,10 +195,11 @@ def _split(judged: Judged, name: str) -> Split:
 
 
 def _dropped(known: Background, failed: Mapping[str, str]) -> list[tuple[Words, int]]:
-    reasons: Counter[tuple[str, str]] = Counter()
-    for gone in known.dropped:
-        reasons[(f"{gone.reason} ({gone.split})", "")] += 1
-    lines = [(Words(en, zh), n) for (en, zh), n in reasons.items()]
+    reasons = Counter((gone.reason, gone.split) for gone in known.dropped)
+    lines = [
+        (Words(f"{reason} ({split})", f"{DROPPED_ZH[reason]}（{split_words(split).zh}）"), n)
+        for (reason, split), n in reasons.items()
+    ]
     unread = len(known.skipped) + len(failed)
     if unread:
         lines.append((Words("could not be read", "无法读取"), unread))
@@ -214,7 +209,7 @@ def _dropped(known: Background, failed: Mapping[str, str]) -> list[tuple[Words, 
 def _shortcuts(findings: Findings) -> list[Shortcut]:
     return [
         Shortcut(
-            name=CLUES.get(found.clue, Words(found.clue)),
+            name=Words(found.clue, CLUES_ZH.get(found.clue, found.clue)),
             value=found.balanced_accuracy,
             low=found.low,
             high=found.high,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tomos import config, datasets
-from tomos.datasets.leak import Learnable
-from tomos.evaluate import Notice, Training
+from tomos.datasets import Learnable, Note
+from tomos.evaluate import Notice, Training, Words
 from tomos.inference import Predictor
 from tomos.plan import Plan, learned
 from tomos.tasks import classify
@@ -176,10 +176,10 @@ def _fits(plan: Plan, can: Learnable, where: Path) -> None:
         )
 
 
-def _notices(notes: Sequence[str]) -> list[Notice]:
+def _notices(notes: Sequence[Note]) -> list[Notice]:
     """What the leak rule says; an accepted leak first of all. The report finds the rest itself."""
-    told = [note for note in notes if not note.startswith(("Patients are", "The patient"))]
-    return [Notice(note, serious="leak" in note.lower()) for note in told]
+    told = [note for note in notes if not note.text.startswith(("Patients are", "The patient"))]
+    return [Notice(Words(*note), serious="leak" in note.text.lower()) for note in told]
 
 
 def _device(wish: str, planned: str) -> str:
@@ -197,6 +197,6 @@ def _training(trained, plan: Plan) -> Training:
         },
         scores={"val": [values.get("auroc") or float("nan") for values in judged]},
         best=trained.epochs[0],
-        seconds=trained.history[-1].seconds,
+        seconds=max(epoch.seconds for epoch in trained.history),
         machine=plan.budget.machine,
     )
