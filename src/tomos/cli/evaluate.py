@@ -46,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
         print_json(done.to_json())
     else:
         print("\n".join(done.lines()))
-    print_pdf(args, [done.page])
+    print_pdf(args, done.page)
     return 0

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(done.done.to_json())
     else:
         print("\n".join(done.lines()))
-    print_pdf(args, [done.done.judged.page])
+    print_pdf(args, done.done.judged.page)
     return serve(done.model, args.port) if args.serve else 0
 
 

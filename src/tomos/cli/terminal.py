@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +67,11 @@ def check_pdf(args: argparse.Namespace) -> None:
         browser()
 
 
-def print_pdf(args: argparse.Namespace, pages: Iterable[Path]) -> None:
-    """Each page as PDF beside it, and where it lies."""
-    if not args.pdf:
-        return
-    from tomos.evaluate.pdf import write_pdf
+def print_pdf(args: argparse.Namespace, page: Path) -> None:
+    """The page as PDF beside it, and where it lies."""
+    if args.pdf:
+        from tomos.evaluate.pdf import write_pdf
 
-    for page in pages:
         out = page.with_suffix(".pdf")
         write_pdf(page, out, args.pdf)
         print(f"  {out}", file=sys.stderr if args.json else sys.stdout)

@@ -42,5 +42,5 @@ def run(args: argparse.Namespace) -> int:
         print_json(done.to_json())
     else:
         print("\n".join(done.lines()))
-    print_pdf(args, [done.judged.page])
+    print_pdf(args, done.judged.page)
     return 0
