@@ -38,14 +38,15 @@ def one_run(source: Path, recipe: str, seed: int, minutes: float) -> dict:
     folder = WORK / source.stem / f"{recipe}-{minutes:g}min-seed{seed}"
     record = folder / "record.json"
     if record.is_file():
-        return json.loads(record.read_text())
+        return json.loads(record.read_text()) | learning(folder)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     command = [
         str(Path(sys.executable).parent / "tomos"), "train", str(dataset), "-o", str(folder),
         "--minutes", str(minutes), "--seed", str(seed), "--recipe", recipe,
     ]  # fmt: skip
-    if list(folder.glob("checkpoints/*")):
+    resumed = bool(list(folder.glob("checkpoints/*")))
+    if resumed:
         command = [*command[:5], "--resume"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -57,11 +58,21 @@ def one_run(source: Path, recipe: str, seed: int, minutes: float) -> dict:
         "looks": datasets.looks(
             datasets.open(dataset), datasets.open(dataset).split(metrics["split"]).cases
         ),
-        "wall_seconds": round(time.perf_counter() - start),
-        "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime),
     }
+    if not resumed:  # else only the end was timed
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        found |= {"wall_seconds": round(time.perf_counter() - start), "cpu_seconds": round(cpu)}
     record.write_text(json.dumps(found, indent=1))
-    return found
+    return found | learning(folder)
+
+
+def learning(folder: Path) -> dict:
+    """Seconds of learning over all resumes, and how many networks, from the log."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return {
+        "learning_seconds": round(max(line["seconds"] for line in lines)),
+        "networks": len({line["member"] for line in lines}),
+    }
 
 
 def spread(runs: list[dict]) -> dict:

@@ -152,6 +152,16 @@ def test_a_killed_network_is_told_with_what_to_do(tmp_path):
     assert not children(os.getpid())
 
 
+def test_a_network_killed_in_the_middle_of_a_line_is_told(tmp_path, monkeypatch, heard):
+    """The reader of its lines died of the half one, and the run waited for ever."""
+    speaks = tmp_path / "speaks_half.py"
+    speaks.write_text('print(\'{"told": ["say", "at wor\', end="", flush=True)\n')
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(beside, "MODULE", "speaks_half")
+    with pytest.raises(TrainingError, match=r"network [12] of 3 ended with code 0"):
+        train.train(two(), squares_of(60), None, tmp_path / "run", heard)
+
+
 def test_what_a_network_raises_is_raised(tmp_path):
     with pytest.raises(TrainingError, match=r"diverged.*learning_rate"):
         train.train(two(learning_rate=1e12), squares_of(60), None, tmp_path / "run")

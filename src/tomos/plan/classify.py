@@ -19,15 +19,14 @@ LADDER = (28, 32, 48, 64, 96, 128, 160, 224, 320)
 HARMLESS = 0.75
 # Pictures that a network must be shown to be worth choosing: a first guess.
 SHOWN_LEAST, SHOWN_EACH, SHOWN_MOST = 30_000, 25, 400_000
-# Times that many before another network brings more. Cross-validated on the 624 breast pictures of
-# train + validation (4 folds, 2 seeds, 28 px), AUROC by epochs: 25 0.844, 60 0.897, 120 0.907, 240
-# 0.921; two networks averaged: 60 0.906, 120 0.917, 240 0.930.
+# Times that many before another network brings more: a first guess, from breast pictures only
+# (`benchmarks/rules.py DATASET --only plan --epochs N` judges it).
 FULL = 3
 NETWORKS = 5
-# Times the least that larger pictures must be shown to be worth more than smaller ones shown more
-# (benchmarks/results/folds-cxr_three_class.json).
+# Times the least that larger pictures must be shown to be worth more than smaller ones shown more:
+# from one fold of one set (benchmarks/results/folds-cxr_three_class.json).
 LARGER = 2
-# Networks side by side, each on one core, slow each other down: two by 3 to 12 % at 28 to 224 px.
+# Networks side by side, each on one core, slow each other down by up to a tenth.
 CROWD = 1.1
 # The share of the budget that learning may take; the rest is preparation, judging and packing.
 SHARE = 0.8
@@ -36,7 +35,7 @@ EPOCHS_LEAST, EPOCHS_MOST = 12, 400
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A network at a picture size. `rank` orders from what is wanted most to what is cheapest."""
+    """A network at a picture size."""
 
     name: str
     options: dict[str, Any]
@@ -188,7 +187,7 @@ def choose(fp: Fingerprint, minutes: float, machine: Machine, batch: int) -> Cho
 def _at_best(speed: Speed) -> float:
     """Seconds a picture when the machine is made full use of: one network, or several at once."""
     crowd = min(speed.cores, NETWORKS)
-    return min(speed.seconds, CROWD * speed.single / crowd if crowd > 1 else speed.seconds)
+    return min(speed.seconds, CROWD * speed.single / crowd)
 
 
 def _fill(fp: Fingerprint, candidate: Candidate, speed: Speed, seconds: float, want: int) -> Choice:

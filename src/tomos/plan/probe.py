@@ -75,7 +75,8 @@ def speed(
         threads = min(found, key=lambda n: found[n])
         single = found.get(1, math.inf)
         memory = steps.memory_mb()
-        return Speed(found[threads] / batch, memory, *form, threads, single / batch, max(found))
+        beside = max(1, *found)  # 0 threads: not on the CPU, where nothing is trained side by side
+        return Speed(found[threads] / batch, memory, *form, threads, single / batch, beside)
 
 
 def multiply_adds(name: str, options: Mapping[str, Any], shape: tuple[int, ...]) -> int:

@@ -112,13 +112,20 @@ def cut(length: int, most: int) -> list[np.ndarray]:
 class Source:
     """Rows of a (N, C, Y, X) array as tensors on a device.
 
-    The whole array lies there when it takes less than 40 % of the free memory; else rows are read
-    from the array as they are needed, a few batches ahead, by a thread of their own.
+    The whole array lies there when it takes less than 40 % of the free memory, divided by the
+    `processes` that do the same at the same time; else rows are read from the array as they are
+    needed, a few batches ahead, by a thread of their own.
     """
 
-    def __init__(self, images: np.ndarray, device: torch.device, whole: bool | None = None) -> None:
+    def __init__(
+        self,
+        images: np.ndarray,
+        device: torch.device,
+        whole: bool | None = None,
+        processes: int = 1,
+    ) -> None:
         if whole is None:
-            whole = images.nbytes < SHARE * devices.free_memory(device)
+            whole = images.nbytes * processes < SHARE * devices.free_memory(device)
         self.device, self.images = device, images
         self.whole: Tensor | None = tensor(np.asarray(images)).to(device) if whole else None
 

@@ -1,9 +1,9 @@
 """Networks of one run trained side by side, each in a process of its own.
 
-A small network keeps one core busy and hardly more: two side by side learn twice as much in the
-same minutes. A process gets the plan and the addresses of the arrays in one line of JSON on its
-standard input, tells how it gets on in lines of JSON on its standard output, and ends itself when
-its input closes: so that none is left when the run is killed.
+A small network keeps one core busy and little more: several side by side are shown more in the same
+minutes than one after another. A process gets the plan and the addresses of the arrays in one line
+of JSON on its standard input, tells how it gets on in lines of JSON on its standard output, and
+ends itself when its input closes: so that none is left when the run is killed.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Processes:
         self.heard: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
         self.running: dict[int, subprocess.Popen[bytes]] = {}
         self.complaints: dict[int, Any] = {}
+        self.listeners: dict[int, threading.Thread] = {}
         self.stopped: dict[int, str] = {}
         self.seconds, self.note = 0.0, ""
 
@@ -107,23 +108,27 @@ class Processes:
         env = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
         complaint = tempfile.TemporaryFile()  # noqa: SIM115, closed by _end_all
         process = subprocess.Popen(
-            [sys.executable, "-m", MODULE],
+            [sys.executable, "-P", "-m", MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaint,
             env=env,
         )
+        listener = threading.Thread(target=self._listen, args=(member, process), daemon=True)
         self.running[member], self.complaints[member] = process, complaint
+        self.listeners[member] = listener
+        listener.start()
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # why it ended at once is heard below
             spec = {**self.spec, "member": member, "seconds": self.seconds}
             process.stdin.write(json.dumps(spec).encode() + b"\n")
             process.stdin.flush()
-        threading.Thread(target=self._listen, args=(member, process), daemon=True).start()
 
     def _listen(self, member: int, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
+            if not line.endswith(b"\n"):
+                break  # half a line: the process was killed while it spoke
             self.heard.put((member, json.loads(line)))
         self.heard.put((member, None))
 
@@ -139,20 +144,22 @@ class Processes:
             self.seconds = max(self.seconds, epoch.seconds)
             ear.add(epoch)
         elif kind == "begins":
-            ear.begins(member, [Epoch(**epoch) for epoch in said[0]])
+            epochs = [Epoch(**epoch) for epoch in said[0]]
+            self.seconds = max([self.seconds, *(epoch.seconds for epoch in epochs)])
+            ear.begins(member, epochs)
         elif kind == "say":
             ear.say(said[0])
         elif kind == "note":
             ear.note(said[0])
         elif kind == "ends":
-            ear.ends(member)
+            ear.ends(member, said[0])
             self.stopped[member] = said[0]
         elif kind == "fault":
             raise FAULTS.get(said[0], TrainingError)(said[1])
 
     def _ended(self, member: int) -> None:
         """A process is over. Raises TrainingError when it had not come to its end."""
-        code = _closed(self.running.pop(member))
+        code = self._closed(member, self.running.pop(member))
         if member in self.stopped:
             return
         words = self._last_words(member)
@@ -168,20 +175,20 @@ class Processes:
         file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_WORDS))
         return file.read().decode(errors="replace").strip()
 
+    def _closed(self, member: int, process: subprocess.Popen[bytes]) -> int:
+        """Wait for a process that ends, and for its last line; its code."""
+        self.listeners[member].join()
+        with contextlib.suppress(BrokenPipeError), process:
+            pass
+        return process.returncode
+
     def _end_all(self) -> None:
         for process in self.running.values():
             process.kill()
-        for process in self.running.values():
-            _closed(process)
+        for member, process in self.running.items():
+            self._closed(member, process)
         for complaint in self.complaints.values():
             complaint.close()
-
-
-def _closed(process: subprocess.Popen[bytes]) -> int:
-    """Wait for a process that ends; its code."""
-    with contextlib.suppress(BrokenPipeError), process:
-        pass
-    return process.wait()
 
 
 @contextlib.contextmanager
@@ -189,8 +196,17 @@ def _shared(folder: Path) -> Iterator[Path]:
     """A folder for arrays; what a killed run left of an earlier one goes."""
     for old in folder.glob(f"{SHARED}*"):
         shutil.rmtree(old, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=SHARED, dir=folder) as place:
-        yield Path(place)
+    try:
+        place = tempfile.TemporaryDirectory(prefix=SHARED, dir=folder)
+    except OSError as error:
+        raise _unwritten(folder, error) from error
+    with place:
+        yield Path(place.name)
+
+
+def _unwritten(path: Path, error: OSError) -> StorageError:
+    why = error.strerror or error
+    return StorageError(f"{path}: cannot be written ({why}); make room and train again")
 
 
 def _address(data: Data, place: Path, part: str) -> dict[str, Any]:
@@ -219,9 +235,7 @@ def _saved(array: np.ndarray, path: Path) -> dict[str, Any]:
     try:
         array.tofile(path)
     except OSError as error:
-        raise StorageError(
-            f"{path}: cannot be written ({error.strerror or error}); make room and train again"
-        ) from error
+        raise _unwritten(path, error) from error
     return {
         "file": str(path.resolve()),
         "offset": 0,

@@ -48,8 +48,8 @@ class Speaks:
     def add(self, epoch: Epoch) -> None:
         self.tell("add", epoch.to_json())
 
-    def ends(self, member: int) -> None:
-        """Told by `main`, with the reason."""
+    def ends(self, member: int, why: str) -> None:
+        self.tell("ends", why)
 
 
 def main() -> int:
@@ -67,8 +67,7 @@ def main() -> int:
         with machine("cpu", plan.train.threads) as place:
             data, folder = beside.opened(spec["data"]), Path(spec["folder"])
             school = School.of(plan, data, val, folder, place, spec["save_every"])
-            member = Member(school, spec["member"], Speaks(tell), spec["seconds"])
-            tell("ends", member.learn(spec["resume"]))
+            Member(school, spec["member"], Speaks(tell), spec["seconds"]).learn(spec["resume"])
     except TomosError as error:
         tell(*beside.fault_of(error))
         return 1

@@ -38,7 +38,7 @@ class Ear(Protocol):
 
     def step(self, member: int, done: int, total: int, note: str) -> None: ...
     def add(self, epoch: Epoch) -> None: ...
-    def ends(self, member: int) -> None: ...
+    def ends(self, member: int, why: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,8 +64,9 @@ class School:
         device: torch.device,
         save_every: float = SAVE_EVERY,
     ) -> School:
-        source = Source(data.images, device)
-        val_source = None if val is None else Source(val.images, device)
+        together = plan.train.together
+        source = Source(data.images, device, processes=together)
+        val_source = None if val is None else Source(val.images, device, processes=together)
         return cls(plan, data, val, folder, device, source, val_source, save_every)
 
 
@@ -140,7 +141,7 @@ class Member:
         self.ear.begins(self.number, self.history)
         if not course.stopped:
             course.stopped = self._watched(learner, course)
-        self.ear.ends(self.number)
+        self.ear.ends(self.number, course.stopped)
         return course.stopped
 
     def _watched(self, learner: Learner, course: Course) -> str:

@@ -149,7 +149,8 @@ def _times(plan: Plan, place: torch.device, clock: Callable[[], float]) -> Itera
 
 
 def largest_batch(plan: Plan, device: str = "", most: int = LARGEST) -> int:
-    """The largest power of two, at most `most`, whose step fits into 60 % of the free memory.
+    """The largest power of two, at most `most`, whose step fits into 60 % of the free memory,
+    or into a network's share of that where several are trained at the same time.
 
     On an accelerator a step is tried at each size; on a CPU, where trying would mean swapping, what
     a step keeps for its backward pass is counted on a small batch.
@@ -157,7 +158,7 @@ def largest_batch(plan: Plan, device: str = "", most: int = LARGEST) -> int:
     with devices.machine(device or plan.budget.device, plan.train.threads) as place:
         if place.type == "cuda":
             return _tried(plan, place, most)
-        room = ROOM * devices.free_memory(place)
+        room = ROOM * devices.free_memory(place) / plan.train.together
         net = learners.new(plan, place).net
         # Weights, gradients, two moments, the average.
         fixed = 5 * sum(p.numel() * p.element_size() for p in net.parameters())

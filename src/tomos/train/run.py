@@ -155,5 +155,5 @@ class Told:
     def add(self, epoch: Epoch) -> None:
         self.log.add(epoch)
 
-    def ends(self, member: int) -> None:
+    def ends(self, member: int, why: str) -> None:
         self.shares[member] = 1.0
