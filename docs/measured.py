@@ -50,8 +50,13 @@ def _figures(recipes: dict) -> Iterator[tuple[str, ...]]:
     known = [key for key in NAMES if any(key in each["spread"] for each in recipes.values())]
     for key in known:
         yield (NAMES[key], *(_spread(each["spread"].get(key)) for each in recipes.values()))
-    minutes = [[run["cpu_seconds"] / 60 for run in each["runs"]] for each in recipes.values()]
-    yield ("processor minutes", *(", ".join(f"{m:.1f}" for m in each) for each in minutes))
+    yield ("processor minutes", *(_minutes(each["runs"]) for each in recipes.values()))
+
+
+def _minutes(runs: list[dict]) -> str:
+    """Of a run that was resumed only the end was timed, which says nothing."""
+    known = [run.get("cpu_seconds") for run in runs]
+    return ", ".join("not timed" if each is None else f"{each / 60:.1f}" for each in known)
 
 
 def _spread(found: dict | None) -> str:

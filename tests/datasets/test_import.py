@@ -220,7 +220,7 @@ def test_equal_pictures_land_on_one_side(tmp_path):
         (lambda root: None, "there is no such file or folder"),
         (lambda root: root.mkdir(), "there is no image in it"),
         (
-            lambda root: [save(root / n / "1.png", picture(0, 32)) for n in ("images", "masks")],
+            lambda root: save(root / "JPEGImages" / "1.png", picture(0, 32)),
             "look like images beside masks",
         ),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "Make a data set of a folder per class, train/test pairs, a CSV, a MedMNIST npz or DICOM."
+HELP = "Make a data set of class folders, images with masks, a CSV, a MedMNIST npz or DICOM."
 
 
 FLAGS = {
@@ -12,7 +12,11 @@ FLAGS = {
     "--labels": ("CSV", "a table with the labels of a folder of images: by path, UID or patient"),
     "--patient": ("RULE", "a column, a regular expression over the path, or 'none'"),
     "--positive": ("CLASS", "which of two classes is the finding, where their names do not tell"),
-    "--layout": ("NAME", "folders, table, medmnist or dicom, instead of finding out"),
+    "--masks": ("FOLDER", "the folder of the masks, where several look like it"),
+    "--roi": ("FOLDER", "the folder of the fields of view: outside nothing is learned or judged"),
+    "--classes": ("A,B", "what the labels of the masks are called, in the order of their values"),
+    "--target": ("NAME", "what is learned, where a table has several: label, mask, ..."),
+    "--layout": ("NAME", "folders, masks, table, medmnist or dicom, instead of finding out"),
 }
 
 
@@ -70,6 +74,10 @@ def run(args) -> None:
         by=args.by,
         seed=args.seed,
         positive=args.positive,
+        masks=args.masks,
+        roi=args.roi,
+        classes=args.classes,
+        target=args.target,
         copy=args.copy,
         dry_run=args.dry_run,
         progress=Terminal(),

@@ -97,7 +97,7 @@ def _labels(dataset: Dataset) -> Iterator[Problem]:
         return
     if blank:
         yield problem("some_labels_missing", _names(dataset, blank), n=len(blank), total=len(cells))
-    if dataset.kind == "multilabel":
+    if dataset.kind in ("multilabel", "mask"):
         return
     present = sorted({cell for cell in cells if cell})
     if len(present) == 1:
@@ -197,7 +197,8 @@ def _leaks(dataset: Dataset, exact: list[list[int]]) -> Iterator[Problem]:
 
 
 def _copies(dataset: Dataset, exact: list, near: list) -> Iterator[Problem]:
-    labels = dataset.labels
+    # Two masks of one picture are two files: their addresses say nothing of what they show.
+    labels = [""] * len(dataset) if dataset.kind == "mask" else dataset.labels
     split = [group for group in exact if len({labels[row] for row in group if labels[row]}) > 1]
     if split:
         first = ", ".join(f"{dataset.cases[row].name} is {labels[row]!r}" for row in split[0][:4])

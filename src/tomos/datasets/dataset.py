@@ -20,6 +20,7 @@ from tomos.datasets.table import Table, read_table
 from tomos.types import Case, DatasetError
 
 TOML, CSV = "dataset.toml", "cases.csv"
+MASKED = "with a mask"
 HEADER = "A Tomos data set. The cases are in cases.csv; edit both by hand as you like."
 
 
@@ -31,6 +32,8 @@ class TargetInfo(Settings):
     classes (the one with the threshold); "" is the one that is not called "normal" or the like,
     else the second. `codes`: class -> its codes, as "SNOMED-CT:233604007 Pneumonia".
 
+    `values`: class -> its value in the files, for masks that do not count 1, 2, ... themselves.
+
     A cell of a multilabel column lists what is present: "mass|effusion", "-" for nothing, "?mass"
     for a class that was not assessed; a blank cell was not assessed at all.
     """
@@ -40,6 +43,7 @@ class TargetInfo(Settings):
     positive: str = ""
     codes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     unit: str = ""
+    values: dict[str, int] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _known_classes(self) -> TargetInfo:
@@ -48,6 +52,8 @@ class TargetInfo(Settings):
                 "positive is for a target of two classes, this one is of kind "
                 f"{self.kind!r} with {len(self.classes)}"
             )
+        if self.values and (self.kind != "mask" or set(self.values) != set(self.classes)):
+            raise ValueError("values are for masks, one for each of their classes")
         for name in (self.positive, *self.codes):
             if name and name not in self.classes:
                 raise ValueError(f"no class {name!r}{did_you_mean(name, list(self.classes))}")
@@ -85,7 +91,7 @@ class DatasetInfo(Settings):
 
     schema_number: Literal[1] = Field(default=1, alias="schema")
     name: str
-    task: Literal["classify"] = "classify"
+    task: Literal["classify", "segment"] = "classify"
     target: str = "label"
     classes: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
@@ -267,9 +273,12 @@ def _check_word(word: str, target: TargetInfo, where: str) -> None:
 
 
 def words(cell: str, kind: str) -> list[str]:
-    """The class names that a label cell mentions: none for blank, several for multilabel."""
+    """The class names that a label cell mentions: none for blank, several for multilabel. What a
+    mask shows is not known by its address: it says `MASKED`."""
     if not cell or (kind == "multilabel" and cell == "-"):
         return []
+    if kind == "mask":
+        return [MASKED]
     if kind != "multilabel":
         return [cell]
     return [word.strip().removeprefix("?") for word in cell.split("|") if word.strip()]

@@ -7,15 +7,17 @@ import datetime
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from tomos.config import free_or_raise
 from tomos.config.plugins import did_you_mean
 from tomos.datasets import duplicates
-from tomos.datasets.cases import SPLITS, relative
+from tomos.datasets import masks as mask_values
+from tomos.datasets.cases import ADDRESS_CLINICAL, ADDRESS_TARGETS, SPLITS, relative
 from tomos.datasets.dataset import (
+    MASKED,
     TOML,
     DatasetInfo,
     Provenance,
@@ -29,6 +31,8 @@ from tomos.datasets.layouts import Draft, Request, find
 from tomos.datasets.split import RATIOS, split
 from tomos.datasets.survey import survey
 from tomos.types import Case, DatasetError, Progress, SettingsError, Silent, StorageError
+
+FEW_MASKS = 8  # are looked at in a dry run
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,10 @@ class Imported:
     def counts(self) -> dict[str, dict[str, int]]:
         target = self.info.target
         found = {part: Counter[str]() for part in (*SPLITS, "")}
+        kind = self.info.targets[target].kind
         for case in self.cases:
-            found[case.split][case.targets.get(target, "")] += 1
+            cell = case.targets.get(target, "")
+            found[case.split][MASKED if cell and kind == "mask" else cell] += 1
         return {part: dict(counts) for part, counts in found.items() if counts}
 
     def summary(self) -> str:
@@ -59,6 +65,7 @@ class Imported:
                 f"column {ours!r} is {theirs!r} of the source"
                 for ours, theirs in source.columns.items()
             ),
+            *self._labels(),
             *(f"note: {note}" for note in source.notes),
         ]
         for part, counts in splits.items():
@@ -75,6 +82,13 @@ class Imported:
                 "dry run: nothing was written; equal pictures are looked for in the import"
             )
         return "\n".join(lines)
+
+    def _labels(self) -> list[str]:
+        target = self.info.targets[self.info.target]
+        if target.kind != "mask":
+            return []
+        named = target.values or {name: i for i, name in enumerate(target.classes, 1)}
+        return [f"labels: {', '.join(f'{name} = {value}' for name, value in named.items())}"]
 
     def to_json(self) -> dict:
         """The object of `tomos import --json`."""
@@ -102,6 +116,10 @@ def import_folder(
     by: str = "patient",
     seed: int = 0,
     positive: str = "",
+    masks: str = "",
+    roi: str = "",
+    classes: Sequence[str] = (),
+    target: str = "",
     copy: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
@@ -125,9 +143,14 @@ def import_folder(
         images=images,
         labels=normal(labels) if labels else None,
         patient=patient,
+        masks=masks,
+        roi=roi,
+        classes=tuple(classes),
+        target=target,
     )
-    draft = find(request, layout, progress)
+    draft = _aimed(find(request, layout, progress), request)
     _check(draft, request, positive)
+    draft = _with_values(draft, request, dry_run, progress)
     progress.say(f"{request.source}: layout {draft.layout!r}, {len(draft.cases)} cases")
     with _draft_folder(folder, dry_run) as place:
         seen = None if dry_run else survey([c.image for c in draft.cases], place, progress)
@@ -140,6 +163,40 @@ def import_folder(
             cases = _copied(cases, place, progress)
         _write(place, folder, info, cases)
     return Imported(folder, info, _moved(cases, place, folder), True)
+
+
+def _aimed(draft: Draft, request: Request) -> Draft:
+    """The target that is learned comes first: the one that was asked for."""
+    wish = request.target or ("mask" if request.masks or request.classes else "")
+    if not wish:
+        return draft
+    if wish not in draft.kinds:
+        raise SettingsError(
+            f"--target {wish}: the source has no such target{did_you_mean(wish, list(draft.kinds))}"
+        )
+    return replace(draft, kinds={wish: draft.kinds[wish], **draft.kinds})
+
+
+def _with_values(draft: Draft, request: Request, dry_run: bool, progress: Progress) -> Draft:
+    """With the classes of the masks: what their values are called. A dry run looks at a few."""
+    if "mask" not in draft.kinds or "mask" in draft.targets:
+        return draft
+    given = [case.targets["mask"] for case in draft.cases if case.targets.get("mask")]
+    if not given:
+        raise DatasetError(f"{request.source}: no case has a mask")
+    step = -(-len(given) // FEW_MASKS) if dry_run else 1
+    found = mask_values.values_in(given[::step], progress)
+    try:
+        known = mask_values.named(found, request.classes, draft.values)
+    except DatasetError as error:
+        raise DatasetError(f"{request.source}: {error}") from None
+    plain = list(known.values()) == list(range(1, len(known) + 1))
+    info = TargetInfo(kind="mask", classes=tuple(known), values={} if plain else known)
+    return replace(
+        draft,
+        classes={**draft.classes, "mask": info.classes},
+        targets={**draft.targets, "mask": info},
+    )
 
 
 def _check(draft: Draft, request: Request, positive: str) -> None:
@@ -201,6 +258,7 @@ def _info(draft, request, cases, how, seed, folder, positive) -> DatasetInfo:
         targets[target] = targets[target].model_copy(update={"positive": positive})
     return DatasetInfo(
         name=draft.name,
+        task="segment" if targets[target].kind == "mask" else "classify",
         target=target,
         classes=targets[target].classes,
         modalities=draft.modalities,
@@ -273,7 +331,7 @@ def _copied(cases: Sequence[Case], place: Path, progress: Progress) -> tuple[Cas
     """Copy every file to `images/`, named by its case; containers are copied once."""
     targets: dict[str, Path] = {}
     for case in cases:
-        for role, address in case.images.items():
+        for role, address in _addresses(case).items():
             path, _ = container(address)
             if path in targets:
                 continue
@@ -289,8 +347,25 @@ def _copied(cases: Sequence[Case], place: Path, progress: Progress) -> tuple[Cas
     for done, (path, there) in enumerate(targets.items(), 1):
         _copy(Path(path), there)
         progress.step(done, len(targets), "files copied")
-    return tuple(
-        replace(c, images={role: _other(a, targets) for role, a in c.images.items()}) for c in cases
+    return tuple(_readdressed(case, lambda a: _other(a, targets)) for case in cases)
+
+
+def _addresses(case: Case) -> dict[str, str]:
+    """Every file of a case by its role: images, and what stands in a cell as an address."""
+    cells = {name: case.targets.get(name, "") for name in ADDRESS_TARGETS}
+    cells |= {name: case.clinical.get(name, "") for name in ADDRESS_CLINICAL}
+    return {**case.images, **{name: cell for name, cell in cells.items() if cell}}
+
+
+def _readdressed(case: Case, other: Callable[[str], str]) -> Case:
+    def cells(table: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+        return {k: other(v) if k in names and v else v for k, v in table.items()}
+
+    return replace(
+        case,
+        images={role: other(address) for role, address in case.images.items()},
+        targets=cells(case.targets, ADDRESS_TARGETS),
+        clinical=cells(case.clinical, ADDRESS_CLINICAL),
     )
 
 
@@ -338,7 +413,4 @@ def _moved(cases: Sequence[Case], place: Path, folder: Path) -> tuple[Case, ...]
             else address
         )
 
-    return tuple(
-        replace(c, images={role: move(address) for role, address in c.images.items()})
-        for c in cases
-    )
+    return tuple(_readdressed(case, move) for case in cases)

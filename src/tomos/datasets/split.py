@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tomos.datasets.cases import FOLD
+from tomos.datasets.cases import ADDRESS_TARGETS, FOLD
 from tomos.datasets.duplicates import joined
 from tomos.types import Case, SettingsError
 
@@ -141,7 +141,14 @@ def _groups(cases, target, together, by) -> list[_Group]:
     single = set(range(len(cases))) - {row for group in tied for row in group}
     rows = [*(tuple(group) for group in tied), *((row,) for row in single)]
     rows.sort(key=lambda group: min(cases[row].name for row in group))
-    return [_Group(g, Counter(cases[row].targets.get(target, "") for row in g)) for g in rows]
+    return [_Group(g, Counter(_label(cases[row], target) for row in g)) for g in rows]
+
+
+def _label(case: Case, target: str) -> str:
+    """What is kept in proportion; of a mask or boxes, whose cell is an address, only whether there
+    are any."""
+    cell = case.targets.get(target, "")
+    return "given" if cell and target in ADDRESS_TARGETS else cell
 
 
 def _assign(groups: Sequence[_Group], shares: Mapping[str, float], seed: int) -> list[str]:

@@ -17,6 +17,7 @@ from tomos.types.errors import (
     TrainingError,
 )
 from tomos.types.image import Image, Origin, Window
+from tomos.types.mask import Mask
 from tomos.types.prediction import Answer, Prediction
 from tomos.types.progress import Progress, Silent
 
@@ -30,6 +31,7 @@ __all__ = [
     "Image",
     "LeakError",
     "LimitError",
+    "Mask",
     "MissingExtra",
     "Origin",
     "PackageError",

@@ -24,6 +24,9 @@ class Request:
     images   how a cell of the image column becomes a file name: "{:03d}.bmp"
     labels   a CSV with the labels of a folder of images
     patient  a column, a regular expression over the path, "none", or "" to find out
+    masks    the folder that holds the masks, `roi` the one that holds where to learn and score
+    classes  names of the masks' labels, in the order of their values
+    target   the target that is learned, where a table has several
     """
 
     source: Path
@@ -32,6 +35,10 @@ class Request:
     images: str = ""
     labels: Path | None = None
     patient: str = ""
+    masks: str = ""
+    roi: str = ""
+    classes: tuple[str, ...] = ()
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class Draft:
 
     kinds    target -> its kind; `classes` target -> classes in order, where the source states them
     targets  what a data set of ours that is the source says of its targets
+    values   class -> its value in the masks, where the source states them
     official the split of the cases is the source's own
     patient  how patients were told apart, in words
     notes    what a person should know
@@ -51,6 +59,7 @@ class Draft:
     kinds: Mapping[str, str] = field(default_factory=dict)
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     targets: Mapping[str, TargetInfo] = field(default_factory=dict)
+    values: Mapping[str, int] = field(default_factory=dict)
     official: bool = False
     patient: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)

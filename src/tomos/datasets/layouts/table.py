@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tomos.datasets.cases import SPLITS, read_cases
+from tomos.datasets.cases import ADDRESS_CLINICAL, ADDRESS_TARGETS, SPLITS, read_cases
 from tomos.datasets.dataset import CSV, TOML, container, words
 from tomos.datasets.dataset import open as datasets_open
 from tomos.datasets.layouts import Draft, Request, dicom
@@ -19,18 +19,23 @@ from tomos.types import Case, DatasetError, Progress, SettingsError
 
 RANK = 20
 SUFFIXES = {".csv", ".tsv", ".txt"}
-OURS = ("image", "label", "patient", "split", "case", "site", "date", "index")
+OURS = ("image", "label", "mask", "roi", "patient", "split", "case", "site", "date", "index")
 # What others call our columns, compared without case, spaces, dashes and underscores.
 SYNONYMS = {
     "image": "imageid imageindex imagename imagefile imagepath filename file filepath path img "
     "图像 图片 影像 文件 文件名 图像编号 图像文件",
     "label": "classlabel class diagnosis target category findinglabels finding y "
     "标签 类别 诊断 分类",
+    "mask": "maskfile maskpath maskimage segmentation segmentationfile segmentationmask "
+    "掩膜 掩码 分割",
+    "roi": "fov fieldofview 视野",
     "patient": "patientid patientname subject subjectid pid 患者 患者编号 病人 病人编号 病历号",
     "split": "set subset partition 划分 数据集划分",
     "site": "hospital centre center institution 医院 机构 中心",
     "date": "studydate examdate acquisitiondate 日期 检查日期",
 }
+ADDRESSES = (*ADDRESS_TARGETS, *ADDRESS_CLINICAL)
+FILES = ("image", *ADDRESSES)
 NOTHING = {"no finding", "no findings", "none", "未见异常"}
 MOST_CLASSES = 1000
 
@@ -197,15 +202,14 @@ def _renamed(table: Table, mapping: Mapping[str, str], pattern: str, files: _Fin
     place = {theirs: ours for ours, theirs in mapping.items()}
     # A foreign column that happens to be called like one of ours keeps its content as clinical.
     names = [place.get(c, f"{c} (source)" if c in OURS else c) for c in table.columns]
-    images = [i for i, c in enumerate(names) if c == "image" or c.startswith("image:")]
+    images = [i for i, c in enumerate(names) if c in FILES or c.startswith("image:")]
     rows, missing = [], []
     for number, cells in enumerate(table.rows):
         new = list(cells)
         for i in images:
             where = table.where(number, table.columns[i])
-            name = _file_name(
-                cells[i], pattern, dict(zip(table.columns, cells, strict=True)), where
-            )
+            own = "" if names[i] in ADDRESSES else pattern
+            name = _file_name(cells[i], own, dict(zip(table.columns, cells, strict=True)), where)
             if not name:
                 continue
             try:
