@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tomos import train
-from tomos.train.guards import check
+from tomos.train.classify import check
 from tomos.types import DatasetError, PlanError
 
 

@@ -1,34 +1,27 @@
 """Prepared images of a data set as one memory-mapped array, made once and kept in DATASET/.cache.
 
-A store is a folder named by what it depends on: each image's address, size and time of change, the
-preparation, and the code that reads and prepares. It appears whole or not at all, and the oldest
-are removed beyond a limit.
+How stores are kept: `tomos.datasets.keeping`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import os
-import shutil
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from tomos.config import atomic_write, free_or_raise
+from tomos.datasets import keeping
 from tomos.datasets.dataset import Dataset
-from tomos.datasets.survey import in_threads, states
+from tomos.datasets.keeping import LIMIT, META
+from tomos.datasets.survey import in_threads
 from tomos.types import Case, DatasetError, FormatError, Progress, Silent, StorageError, TomosError
 
-LIMIT = 20 * 2**30  # bytes of all stores in one folder
 CHUNK, AT_ONCE = 32, 2**24  # images, and values of them as read, in one thread's hands
-ARRAY, META = "x.f32", "meta.json"
+ARRAY = "x.f32"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,32 +71,10 @@ def prepared(
         raise DatasetError(f"{dataset.folder}: there are no cases to prepare")
     addresses = [dataset.image(case) for case in dataset.cases]
     keep = (Path(folder) if folder else dataset.folder / ".cache") / "prepared"
-    place = keep / _key(addresses, chain)
+    place = keep / keeping.key(chain.data, addresses)
     if not (place / META).is_file():
         _make(dataset.cases, addresses, chain, place, limit, progress or Silent(), threads)
     return _open(place, dataset.cases)
-
-
-def _key(addresses: Sequence[str], chain) -> str:
-    total = hashlib.sha256(json.dumps(chain.data, sort_keys=True, default=str).encode())
-    total.update(_code().encode())
-    total.update(states(addresses).tobytes())
-    return total.hexdigest()[:32]
-
-
-@cache
-def _code() -> str:
-    """The version of the code that decides the pixels: the sources of formats and prepare."""
-    import tomos
-    import tomos.formats
-    import tomos.transforms.prepare
-
-    total = hashlib.sha256(tomos.__version__.encode())
-    for package in (tomos.formats, tomos.transforms.prepare):
-        for root in sorted(package.__path__):
-            for source in sorted(Path(root).rglob("*.py")):
-                total.update(source.read_bytes())
-    return total.hexdigest()
 
 
 def _open(place: Path, cases: Sequence[Case]) -> Store:
@@ -113,23 +84,24 @@ def _open(place: Path, cases: Sequence[Case]) -> Store:
         x = np.memmap(place / ARRAY, np.float32, "r", shape=shape)
     except (OSError, ValueError, KeyError) as error:
         raise StorageError(f"{place}: the prepared data are damaged ({error}); remove it") from None
-    with contextlib.suppress(OSError):
-        os.utime(place / META)  # used now, so not the oldest
+    keeping.used(place)
     skipped = {cases[int(row)].name: why for row, why in meta["skipped"].items()}
     kept = tuple(case for case in cases if case.name not in skipped)
-    names = {name: number for number, name in enumerate(dict.fromkeys(c.group for c in kept))}
-    groups = np.array([names[case.group] for case in kept], np.int64)
-    return Store(x, kept, groups, skipped)
+    return Store(x, kept, groups_of(kept), skipped)
+
+
+def groups_of(cases: Sequence[Case]) -> np.ndarray:
+    """(N,) int64: equal for cases of one patient."""
+    names = {name: number for number, name in enumerate(dict.fromkeys(c.group for c in cases))}
+    return np.array([names[case.group] for case in cases], np.int64)
 
 
 def _make(cases, addresses, chain, place: Path, limit: int, progress: Progress, threads: int):
     first, shape, skipped = _first(addresses, chain)
     size = 4 * int(np.prod(shape)) * len(addresses)
-    _make_room(place.parent, limit, size)
+    keeping.make_room(place.parent, limit, size)
     free_or_raise(place.parent, size + 2**20, "preparing the images")
-    draft = place.with_name(f".{place.name}.{os.getpid()}.{threading.get_ident()}.part")
-    try:
-        draft.mkdir(parents=True)
+    with keeping.drafted(place) as draft:
         rows = np.memmap(draft / ARRAY, np.float32, "w+", shape=(len(addresses), *shape))
         skipped |= _fill(rows, addresses, chain, first, progress, threads)
         kept = [row for row in range(len(addresses)) if row not in skipped]
@@ -141,11 +113,6 @@ def _make(cases, addresses, chain, place: Path, limit: int, progress: Progress, 
         meta = {"shape": [len(kept), *shape], "chain": chain.data, "skipped": skipped}
         text = json.dumps(meta, ensure_ascii=False, default=str)
         atomic_write(draft / META, text.encode("utf-8"))
-        _take_place(draft, place)
-    except OSError as error:
-        raise StorageError(f"{place}: cannot be written ({error.strerror}); make room") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     if skipped:
         progress.say(
             f"{len(skipped)} of {len(addresses)} images could not be read and are left out"
@@ -229,32 +196,3 @@ def _prepare(address: str, chain) -> np.ndarray | str:
         raise
     except (ValueError, ArithmeticError, MemoryError) as error:
         return f"{address}: {type(error).__name__}: {error}"
-
-
-def _take_place(draft: Path, place: Path) -> None:
-    try:
-        draft.rename(place)
-    except OSError:
-        # Another process was quicker with the same content.
-        if not (place / META).is_file():
-            raise
-
-
-def _make_room(folder: Path, limit: int, needed: int) -> None:
-    """Remove the stores used longest ago until `needed` more bytes fit below `limit`."""
-    if not folder.is_dir():
-        return
-    stores = []
-    for entry in folder.iterdir():
-        with contextlib.suppress(OSError):
-            if entry.name.startswith(".") and time.time() - entry.stat().st_mtime > 86400:
-                shutil.rmtree(entry, ignore_errors=True)  # left by a process that was killed
-            elif (entry / META).is_file():
-                used = (entry / META).stat().st_mtime
-                stores.append((used, (entry / ARRAY).stat().st_size, entry))
-    total = needed + sum(size for _, size, _ in stores)
-    for _, size, entry in sorted(stores):
-        if total <= limit:
-            return
-        shutil.rmtree(entry, ignore_errors=True)
-        total -= size

@@ -7,19 +7,20 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from tomos.plan.schema import Plan
-from tomos.train import batches, checkpoint, guards, validate
+from tomos.train import checkpoint, guards
 from tomos.train import learner as learners
-from tomos.train.batches import Data, Source
+from tomos.train import subject as subjects
 from tomos.train.learner import Learner
 from tomos.train.logs import Board, Epoch
 from tomos.train.loop import Step, steps
-from tomos.train.validate import Best, Validation
+from tomos.train.subject import Judged
+from tomos.train.validate import Best
 from tomos.types import TrainingError
 
 SLOWER = 0.3  # factor on the learning rate after a divergence, once
@@ -43,31 +44,31 @@ class Ear(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class School:
-    """What all networks of a run share; the pictures lie on the device."""
+    """What all networks of a run share. `placed`: the data where they can be shown from."""
 
     plan: Plan
-    data: Data
-    val: Data | None
+    data: Any
+    val: Any
     folder: Path
     device: torch.device
-    source: Source
-    val_source: Source | None
+    placed: Any
+    val_placed: Any
     save_every: float = SAVE_EVERY
 
     @classmethod
     def of(
         cls,
         plan: Plan,
-        data: Data,
-        val: Data | None,
+        data: Any,
+        val: Any,
         folder: Path,
         device: torch.device,
         save_every: float = SAVE_EVERY,
     ) -> School:
-        together = plan.train.together
-        source = Source(data.images, device, processes=together)
-        val_source = None if val is None else Source(val.images, device, processes=together)
-        return cls(plan, data, val, folder, device, source, val_source, save_every)
+        subject = subjects.of(plan)
+        placed = subject.placed(plan, data, device)
+        val_placed = None if val is None else subject.placed(plan, val, device)
+        return cls(plan, data, val, folder, device, placed, val_placed, save_every)
 
 
 @dataclass
@@ -169,7 +170,7 @@ class Member:
         """The `for` loop around the loop."""
         school, saved, cost = self.school, time.monotonic(), 0.0
         every = 1 if school.device.type == "cpu" else 20
-        taken = steps(self.plan, school.data, learner, school.source)
+        taken = steps(self.plan, school.data, learner, school.placed)
         for step in guards.watched(taken, learner, every):
             course.add(step)
             over = self.over()
@@ -217,17 +218,12 @@ class Member:
             slower=learner.slower,
         )
 
-    def _validated(self, learner: Learner) -> Validation | None:
-        val, source = self.school.val, self.school.val_source
-        if val is None or source is None:
+    def _validated(self, learner: Learner) -> Judged | None:
+        school = self.school
+        if school.val is None:
             return None
-        train, weights = self.plan.train, None
-        if train.balance != "none" and self.plan.kind != "multilabel":
-            weights = batches.rare(val.targets)
-        logits_NK = validate.evaluate_net(
-            learner.best_net, source, channels_last=train.channels_last
-        )
-        return validate.judge(logits_NK, val.targets, self.plan.kind, weights)
+        subject = subjects.of(self.plan)
+        return subject.validated(self.plan, learner.best_net, school.val, school.val_placed)
 
     def _stops(self, learner: Learner, course: Course, over: bool) -> str:
         """Why the net is done, "" while it is not."""
@@ -300,13 +296,14 @@ def overtime(plan: Plan) -> float:
     return OVERTIME * 60 * plan.budget.minutes
 
 
-def _fingerprint(plan: Plan, data: Data, val: Data | None) -> str:
+def _fingerprint(plan: Plan, data: Any, val: Any) -> str:
     """Of all that decides the weights: the plan without its words and forecasts, and the data's
     size (the plan names their checksum)."""
     told = plan.model_dump(mode="json", exclude={"reasons", "budget", "fingerprint", "predict"})
     # Which networks are trained at the same time changes none of them.
     del told["train"]["together"]
-    sizes = [list(data.images.shape), None if val is None else list(val.images.shape)]
+    size = subjects.of(plan).size
+    sizes = [size(data), None if val is None else size(val)]
     text = json.dumps([told, sizes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from tomos.plan.schema import Plan, TrainPart
 from tomos.train import batches
 from tomos.train import device as devices
 from tomos.train import learner as learners
-from tomos.train.batches import Data
+from tomos.train import subject as subjects
 from tomos.train.loop import steps
 from tomos.types import TrainingError
 
@@ -27,28 +27,9 @@ ROOM = 0.6  # of the free memory may be used by a step
 LARGEST = 1024
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Made:
-    """Random data of a plan's shape: as fast or slow as real ones."""
-
-    images: np.ndarray
-    targets: np.ndarray
-    groups: np.ndarray
-
-    @classmethod
-    def of(cls, plan: Plan, cases: int) -> Made:
-        rng = np.random.default_rng(0)
-        images = rng.standard_normal((cases, plan.channels, *plan.size), np.float32)
-        classes = len(plan.classes)
-        targets: np.ndarray = np.arange(cases) % classes
-        if plan.kind == "multilabel":
-            targets = rng.integers(0, 2, (cases, classes)).astype(np.float32)
-        return cls(images, targets, np.arange(cases))
-
-
 def find_learning_rate(
     plan: Plan,
-    data: Data,
+    data: Any,
     count: int = 100,
     low: float = 1e-6,
     high: float = 3.0,
@@ -65,7 +46,7 @@ def find_learning_rate(
     """
     train = _update(plan.train, epochs=1, ema=0.0, schedule="constant", warmup=0.0, compile=False)
     train = _update(train, learning_rate=1.0)
-    an_epoch = batches.steps_an_epoch(train, len(batches.assessed(data.targets)))
+    an_epoch = batches.steps_an_epoch(train, subjects.of(plan).cases(plan, data))
     train = _update(train, epochs=-(-count // an_epoch))
     trial = plan.model_copy(update={"train": train})
     rates = np.geomspace(low, high, count)
@@ -140,7 +121,7 @@ def _times(plan: Plan, place: torch.device, clock: Callable[[], float]) -> Itera
     """Seconds of one step after another. The first two choose kernels and fill caches."""
     train = _update(plan.train, epochs=10_000, optimiser=_small(plan.train))
     trial = plan.model_copy(update={"train": train})
-    data = Made.of(plan, train.batch * train.accumulate)
+    data = subjects.of(plan).made(plan, train.batch * train.accumulate)
     taken = steps(trial, data, learners.new(trial, place))
     while True:
         begun = clock()
@@ -179,7 +160,7 @@ def _kept(plan: Plan, place: torch.device, batch: int) -> int:
         return tensor
 
     learner.to_training()
-    x_BCYX = batches.tensor(Made.of(plan, batch).images).to(place)
+    x_BCYX = batches.tensor(subjects.of(plan).made(plan, batch).images).to(place)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), learner.autocast():
         logits = learner.net(learner.batch(x_BCYX))
     del logits
@@ -196,7 +177,7 @@ def _tried(plan: Plan, place: torch.device, most: int) -> int:
         trial = plan.model_copy(update={"train": train})
         torch.cuda.reset_peak_memory_stats(place)
         try:
-            for _ in steps(trial, Made.of(plan, batch), learners.new(trial, place)):
+            for _ in steps(trial, subjects.of(plan).made(plan, batch), learners.new(trial, place)):
                 pass
         except torch.cuda.OutOfMemoryError:
             break

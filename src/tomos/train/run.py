@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from tomos.plan.schema import Plan
-from tomos.train import beside, checkpoint, guards
+from tomos.train import beside, checkpoint
 from tomos.train import learner as learners
-from tomos.train.batches import Data
+from tomos.train import subject as subjects
 from tomos.train.device import machine
 from tomos.train.logs import Epoch, Log
 from tomos.train.member import SAVE_EVERY, Member, School, overtime
@@ -39,8 +40,8 @@ class Trained:
 
 def train(
     plan: Plan,
-    train_data: Data,
-    val_data: Data | None,
+    train_data: Any,
+    val_data: Any,
     folder: Path,
     progress: Progress | None = None,
     *,
@@ -62,12 +63,13 @@ def train(
     or a checkpoint that does not fit, StorageError when the disk is full (the previous checkpoint
     is whole then).
     """
-    folder, val = Path(folder), val_data if val_data is not None and len(val_data.images) else None
+    folder, subject = Path(folder), subjects.of(plan)
+    val = val_data if val_data is not None and subject.size(val_data)[0] else None
     told = Told(progress or Silent(), plan.train.members, Log(folder / "log.jsonl"))
     with machine(device or plan.budget.device, plan.train.threads) as place:
-        found = guards.check(plan, train_data, "train")
+        found = subject.check(plan, train_data, "train")
         if val is not None:
-            found += guards.check(plan, val, "val")
+            found += subject.check(plan, val, "val")
         else:
             found.append("no validation part: the last epoch is kept, and nothing stops early")
         for note in found:

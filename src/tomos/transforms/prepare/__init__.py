@@ -7,6 +7,7 @@ changes the affine with it, so that anything on the prepared grid is carried bac
 
 from tomos.transforms.prepare._carry import carry_back, carry_points
 from tomos.transforms.prepare._chain import Chain
+from tomos.transforms.prepare._labels import carry_labels
 from tomos.transforms.prepare._stack import StackStep
 
-__all__ = ["Chain", "StackStep", "carry_back", "carry_points"]
+__all__ = ["Chain", "StackStep", "carry_back", "carry_labels", "carry_points"]
