@@ -159,13 +159,13 @@ def models() -> str:
     from tomos.workflows.models import CONVENTION, overview
 
     rows = [
-        (f"`{m['name']}`", f"{m['parameters']:,}", f"{m['flops'] / 1e9:.2f} G",
+        (f"`{m['name']}`", m["task"], f"{m['parameters']:,}", f"{m['flops'] / 1e9:.2f} G",
          "yes" if m["exact_cam"] else "no")
-        if "refused" not in m else (f"`{m['name']}`", "", "", m["refused"])
+        if "refused" not in m else (f"`{m['name']}`", m["task"], "", "", m["refused"])
         for m in overview((224, 224))["models"]
     ]  # fmt: skip
     parts = []
-    for name in nets.architectures():
+    for name in (*nets.architectures("classify"), *nets.architectures("segment")):
         module = importlib.import_module(f"tomos.models.{name}")
         variants = ", ".join(f"`{variant.__name__}`" for variant in module.VARIANTS)
         text = f"## {name}\n\n{variants}\n\n{prose(module.__doc__)}"
@@ -176,7 +176,7 @@ def models() -> str:
         "For `model.name` of a plan. `timm:NAME` and `monai:NAME` are resolved by those libraries "
         "where they are installed. `tomos models NAME --size 64` shows one layer by layer.",
         f"For one channel, two classes, 224 x 224 pixels; {CONVENTION}.",
-        table(("name", "parameters", "flops", "exact map"), rows),
+        table(("name", "task", "parameters", "flops", "exact map"), rows),
         *parts,
     )
 

@@ -89,10 +89,22 @@ def test_the_command_lists_every_net(capsys):
     listed = json.loads(capsys.readouterr().out)
     assert listed["schema"] == 1 and listed["size"] == [6, 40]
     found = {model["name"]: model for model in listed["models"]}
-    assert list(found) == models.names()
+    assert list(found) == [*models.names(), *models.names("segment")]
+    assert found["unet"]["task"] == "segment" and found["resnet18"]["task"] == "classify"
+    # Tiles are of sizes that fit: 6 x 40 becomes 16 x 48.
+    assert found["unet"]["size"] == [16, 48]
     assert "at least 7 px" in found["alexnet"]["refused"]
     assert found["vgg19"]["parameters"] > 100_000_000 and found["vgg19"]["flops"] > 0
     assert found["mlp"]["maps"] is None and found["resnet18"]["exact_cam"]
+
+
+def test_volumes_are_for_networks_that_segment(capsys):
+    assert main(["models", "--json", "--size", "16,32,16"]) == 0
+    listed = json.loads(capsys.readouterr().out)["models"]
+    assert [model["name"] for model in listed] == models.names("segment")
+    assert main(["models", "unet", "--size", "16,32,16", "--classes", "3"]) == 0
+    # Three classes and the background.
+    assert "4x16x32x16" in capsys.readouterr().out
 
 
 def test_the_command_shows_one_net_to_a_person(capsys):
@@ -128,7 +140,8 @@ def test_the_command_describes_the_net_of_a_plan(tmp_path, capsys):
     [
         (["rsnet18"], "did you mean 'resnet18'"),
         (["resnet18", "--size", "0"], "--size: expected pixels"),
-        (["resnet18", "--size", "2,3,4"], "--size: expected pixels"),
+        (["resnet18", "--size", "2,3,4,5"], "--size: expected pixels"),
+        (["resnet18", "--size", "2,3,4"], "expected a batch (B, C, Y, X)"),
         (["none.toml"], "none.toml"),
         (["alexnet", "--size", "3"], "at least 7 px"),
     ],

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from tomos.cli.terminal import Terminal, check_pdf, print_json, print_pdf
     from tomos.types import SettingsError
     from tomos.workflows.evaluate import Compared, compare, evaluate
-    from tomos.workflows.judging import Judged
+    from tomos.workflows.job import Judged
 
     if len(args.model) > 2:
         raise SettingsError(f"expected one model or two to compare, got {len(args.model)}")

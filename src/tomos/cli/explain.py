@@ -44,12 +44,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from tomos.cli.terminal import Terminal, print_json
-    from tomos.workflows.explain import explain
+    from tomos.workflows.explain import explain, explainable
     from tomos.workflows.masks import summary
     from tomos.workflows.predict import load
     from tomos.workflows.sanity import check_maps
 
-    model = load(args.model, threads=args.threads, backend=args.backend, trust=args.trust)
+    read = load(args.model, threads=args.threads, backend=args.backend, trust=args.trust)
+    model = explainable(read)
     progress = Terminal()
     explained = explain(
         model,

@@ -13,7 +13,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "name", nargs="?", help="a network, timm:NAME, monai:NAME, or a plan.toml: its layers"
     )
     parser.add_argument(
-        "--size", default="224", metavar="Y,X", help="size of the pictures (224: 224 x 224)"
+        "--size",
+        default="224",
+        metavar="[Z,]Y,X",
+        help="size of the pictures (224: 224 x 224) or volumes (64,128,128)",
     )
     parser.add_argument("--channels", type=int, default=1, help="channels of the pictures (1)")
     parser.add_argument("--classes", type=int, default=2, help="number of classes (2)")
@@ -41,27 +44,34 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str) -> tuple[int, ...]:
     from tomos.types import SettingsError
 
     parts = text.replace("x", ",").split(",")
-    if len(parts) > 2 or not all(part.strip().isdigit() and int(part) for part in parts):
-        raise SettingsError(f"--size: expected pixels as 224 or 224,160, got {text!r}")
-    return int(parts[0]), int(parts[-1])
+    if len(parts) > 3 or not all(part.strip().isdigit() and int(part) for part in parts):
+        raise SettingsError(
+            f"--size: expected pixels as 224 or 224,160, or voxels as 64,128,128, got {text!r}"
+        )
+    return (int(parts[0]),) * 2 if len(parts) == 1 else tuple(int(part) for part in parts)
 
 
 def _print_all(found: dict[str, Any]) -> None:
     print(_heading(found))
-    print(f"{'name':<14}{'parameters':>13}{'flops':>9}  {'maps':<16}{'field':<8}exact map")
+    head = f"{'name':<18}{'parameters':>13}{'flops':>9}  {'maps':<16}{'field':<13}exact map"
+    task = ""
     for model in found["models"]:
+        if model["task"] != task:
+            task = model["task"]
+            print(f"\nto {task}\n{head}")
         if "refused" in model:
-            print(f"{model['name']:<14}{model['refused']}")
+            print(f"{model['name']:<18}{model['refused']}")
         else:
             print(
-                f"{model['name']:<14}{model['parameters']:>13,}{_amount(model['flops']):>9}  "
-                f"{_sides(model['maps'], 'none'):<16}{_field(model):<8}"
+                f"{model['name']:<18}{model['parameters']:>13,}{_amount(model['flops']):>9}  "
+                f"{_sides(model['maps'], 'none'):<16}{_field(model):<13}"
                 f"{'yes' if model['exact_cam'] else 'no'}"
             )
+    print()
     print(f"{found['convention']}; field: receptive field of a pixel of the maps;")
     print("exact map: class activation maps are exact. One in detail: tomos models NAME")
 
@@ -85,8 +95,9 @@ def _print_one(found: dict[str, Any]) -> None:
 
 
 def _heading(found: dict[str, Any]) -> str:
+    kind = "volumes" if len(found["size"]) == 3 else "pictures"
     return (
-        f"for pictures of {_sides(found['size'])} px, {found['channels']} channel(s), "
+        f"for {kind} of {_sides(found['size'])} px, {found['channels']} channel(s), "
         f"{found['classes']} classes"
     )
 
@@ -95,7 +106,7 @@ def _field(part: dict[str, Any]) -> str:
     sides = part["receptive_field"]
     if sides is None:
         return "whole"
-    return str(sides[0]) if sides[0] == sides[1] else _sides(sides)
+    return str(sides[0]) if len(set(sides)) == 1 else _sides(sides)
 
 
 def _sides(sides: Any, none: str = "") -> str:

@@ -16,9 +16,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--as",
         dest="forms",
-        default="json",
+        default="",
         metavar="FORMS",
-        help="what to write into DIR: json,png,nifti,dicom (json)",
+        help="what to write into DIR: json,png,nifti,dicom (json); of masks json,nifti,png,"
+        "dicom-seg,doubt (json,nifti)",
     )
     parser.add_argument("--json", action="store_true", help="print the predictions as JSON")
     options(parser)
@@ -56,8 +57,15 @@ def _line(prediction) -> str:
     lines = [prediction.input]
     for answer in prediction.targets.values():
         scores = sorted(answer.scores.items(), key=lambda pair: -pair[1])
-        lines.append("  " + "  ".join(f"{name} {score:.3f}" for name, score in scores[:6]))
+        said = [f"{name} {score:.3f}" for name, score in scores[:6]]
+        said += [f"{name} {_amount(amount)}" for name, amount in answer.amounts.items()]
+        lines.append("  " + "  ".join(said))
     lines.append(f"  {prediction.verdict}: {prediction.reason}")
     lines += [f"  note: {warning}" for warning in prediction.warnings]
     lines += [f"  wrote {path}" for path in prediction.files.values()]
     return "\n".join(lines)
+
+
+def _amount(amount) -> str:
+    unit = next((unit for unit in ("ml", "mm2") if unit in amount), "voxels")
+    return f"{amount[unit]:.4g} {unit}"

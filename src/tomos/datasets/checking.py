@@ -12,6 +12,7 @@ import numpy as np
 from tomos import formats
 from tomos.datasets import duplicates, leak
 from tomos.datasets.cases import FOLD, SPLITS, split_word
+from tomos.datasets.checking_masks import mask_problems
 from tomos.datasets.dataset import Dataset, checksum, container, words
 from tomos.datasets.findings import CLUES_ZH, Findings, Problem, Severity, problem
 from tomos.datasets.shortcuts import Shortcut, clues, shortcuts
@@ -32,9 +33,11 @@ def check(dataset: Dataset, progress: Progress | None = None) -> Findings:
     progress.say("looking for look-alikes")
     near = duplicates.near(seen, formats.read)
     found = _shortcuts(dataset, seen)
+    masks = mask_problems(dataset, progress) if dataset.kind == "mask" else ()
     problems = [
         *_files(dataset, seen),
         *_labels(dataset),
+        *masks,
         *_splits(dataset),
         *_leaks(dataset, exact),
         *_copies(dataset, exact, near),

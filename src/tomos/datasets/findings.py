@@ -84,6 +84,23 @@ TEXTS: dict[str, tuple[str, str]] = {
         "类别不均衡：“{most}”的病例数是“{least}”的 {ratio:.0f} 倍"
         "（训练集中 {n_most} 与 {n_least}）；计划会加权",
     ),
+    "masks_unfit": (
+        "{n} of {total} masks cannot be read or do not lie on their image; the first: {first}",
+        "{total} 个掩膜中有 {n} 个无法读取，或与图像不在同一网格上；第一个：{first}",
+    ),
+    "masks_repaired": (
+        "{n} masks say another place than their image but can only be meant for its grid, and are "
+        "taken so; the first: {first}",
+        "{n} 个掩膜的位置信息与图像不同，但只可能属于该图像的网格，已按此处理；第一个：{first}",
+    ),
+    "masks_empty": (
+        "{n} of {total} masks are empty: nothing was outlined, or nothing was there?",
+        "{total} 个掩膜中有 {n} 个为空：是没有勾画，还是确实没有目标？",
+    ),
+    "label_tiny": (
+        "the label {label!r} covers {share:.3g} % of its images: small things take more training",
+        "标签“{label}”只占图像的 {share:.3g}%：小目标需要更多训练",
+    ),
     "mixed_sizes": (
         "picture sizes differ a lot: from {small} to {large}, aspect ratios from {narrow:.2f} to "
         "{wide:.2f}",
@@ -153,10 +170,13 @@ CLUES_ZH = {
 }
 SEVERITY: dict[str, Severity] = {
     **dict.fromkeys(
-        ("unreadable", "one_class", "patient_across_test", "test_leak", "conflicting_labels",
-         "test_inside_train", "not_split"), "error"
+        ("unreadable", "masks_unfit", "one_class", "patient_across_test", "test_leak",
+         "conflicting_labels", "test_inside_train", "not_split"), "error"
     ),
-    **dict.fromkeys(("patients_unknown", "changed_since_import", "some_labels_missing"), "note"),
+    **dict.fromkeys(
+        ("patients_unknown", "changed_since_import", "some_labels_missing", "masks_repaired",
+         "masks_empty", "label_tiny"), "note"
+    ),
 }  # fmt: skip
 
 

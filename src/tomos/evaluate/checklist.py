@@ -7,11 +7,14 @@ is shown as open, for the authors to answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tomos.evaluate.language import Text, Words, both
 from tomos.evaluate.markup import section, table
+from tomos.evaluate.mask_report_data import MaskReport
+from tomos.evaluate.mask_view import MaskView
 from tomos.evaluate.names import RULES
 from tomos.evaluate.numbers import count
 from tomos.evaluate.report_data import Report
@@ -25,18 +28,18 @@ class Item:
     key: str
     number: str
     name: Words
-    answer: Callable[[View], Text] = lambda view: ""
+    answer: Callable[[Any], Text] = lambda view: ""  # of a View or MaskView
 
 
-def _splits(view: View) -> Text:
+def _splits(view: View | MaskView) -> Text:
     parts = view.report.data.splits
     return "; ".join(f"{p.name} {count(p.n_cases)} / {count(p.n_patients)}" for p in parts)
 
 
-def _choice(*words: str) -> Callable[[View], Text]:
+def _choice(*words: str) -> Callable[[Any], Text]:
     """The lines of the plan whose name holds one of the words."""
 
-    def answer(view: View) -> Text:
+    def answer(view: View | MaskView) -> Text:
         found = []
         for choice in view.report.plan:
             name = choice.name if isinstance(choice.name, str) else choice.name.en
@@ -47,7 +50,7 @@ def _choice(*words: str) -> Callable[[View], Text]:
     return answer
 
 
-def _dropped(view: View) -> Text:
+def _dropped(view: View | MaskView) -> Text:
     lines = [f"{w if isinstance(w, str) else w.en}: {n}" for w, n in view.report.data.dropped]
     return "; ".join(lines)
 
@@ -70,12 +73,12 @@ def _threshold(view: View) -> Text:
     )
 
 
-def _limits(view: View) -> Text:
+def _limits(view: View | MaskView) -> Text:
     n = len(view.report.card.limits)
     return Words(f"{n} listed in the model card", f"模型卡中列出 {n} 条") if n else ""
 
 
-def _level(view: View) -> Text:
+def _level(view: View | MaskView) -> Text:
     if view.metrics.get("patients_known", True):
         return Words("by patient", "按患者")
     return Words("by image; the patients are unknown", "按图像；患者未知")
@@ -86,24 +89,24 @@ def _missing(view: View) -> Text:
     return Words(f"{n} cases without a label were left out", f"{n} 例无标签，未计入")
 
 
-def _subgroups(view: View) -> Text:
+def _subgroups(view: View | MaskView) -> Text:
     return ", ".join(view.metrics.get("subgroups", {}))
 
 
-def _failures(view: View) -> Text:
+def _failures(view: View | MaskView) -> Text:
     n = len(view.report.pictures)
     return Words(f"{n} worst cases are shown", f"展示最差病例 {n} 例") if n else ""
 
 
-def _use(view: View) -> Text:
+def _use(view: View | MaskView) -> Text:
     return view.report.card.intended_use
 
 
-def _users(view: View) -> Text:
+def _users(view: View | MaskView) -> Text:
     return view.report.card.users
 
 
-def _shortcuts(view: View) -> Text:
+def _shortcuts(view: View | MaskView) -> Text:
     n = len(view.report.data.shortcuts)
     return Words(f"{n} shortcut tests, see Data", f"{n} 项捷径检验，见数据部分") if n else ""
 
@@ -172,17 +175,17 @@ ITEMS = (
 )
 
 
-def answers(view: View) -> dict[str, Text]:
+def answers(view: View | MaskView, items: Sequence[Item] = ITEMS) -> dict[str, Text]:
     """Key -> what is known; the report's own answers win."""
-    return {item.key: view.report.checklist.get(item.key) or item.answer(view) for item in ITEMS}
+    return {item.key: view.report.checklist.get(item.key) or item.answer(view) for item in items}
 
 
-def checklist(view: View) -> str:
+def checklist(view: View | MaskView, items: Sequence[Item] = ITEMS) -> str:
     """The list, open items marked."""
-    known = answers(view)
+    known = answers(view, items)
     _refuse_strangers(view.report)
     rows = []
-    for item in ITEMS:
+    for item in items:
         said = known[item.key]
         open_ = f'<span class="open">{both(Words("open", "待作者填写"))}</span>'
         rows.append([item.number, both(item.name), both(said) if said else open_])
@@ -200,7 +203,7 @@ def checklist(view: View) -> str:
     )
 
 
-def _refuse_strangers(report: Report) -> None:
+def _refuse_strangers(report: Report | MaskReport) -> None:
     from tomos.config.plugins import did_you_mean
     from tomos.types import SettingsError
 

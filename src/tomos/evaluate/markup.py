@@ -67,11 +67,12 @@ def forest(
     low: float = 0.0,
     high: float = 1.0,
     mark: float | None = None,
+    digits: int = 3,
 ) -> str:
     """Figures under one another with their intervals on one scale.
 
     rows  (name as HTML, {"value", "low", "high"}, note as HTML); `mark` draws a line, such as that
-          of the whole beside its subgroups
+          of the whole beside its subgroups; `digits` are the decimals written
     """
 
     def place(value: float) -> float:
@@ -89,7 +90,7 @@ def forest(
             bar += f'<i class="pin" style="left:{place(value):.2f}%"></i>'
         out.append(
             f'<li><div class="name">{name}</div><div class="track" aria-hidden="true">'
-            f'{line}{bar}</div><div class="value">{with_interval(entry)}</div>'
+            f'{line}{bar}</div><div class="value">{with_interval(entry, digits)}</div>'
             f'<div class="note">{note}</div></li>'
         )
     ends = (

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tomos.evaluate.language import Words
+from tomos.evaluate.numbers import count
 
 METRICS: dict[str, Words] = {
     "auroc": Words("AUROC", "AUROC"),
@@ -22,7 +26,15 @@ METRICS: dict[str, Words] = {
     "npv": Words("NPV", "阴性预测值"),
     "lr_positive": Words("LR+", "阳性似然比"),
     "lr_negative": Words("LR−", "阴性似然比"),
+    "dice": Words("Dice", "Dice 系数"),
+    "iou": Words("IoU", "交并比（IoU）"),
+    "nsd": Words("Normalised surface Dice (NSD)", "归一化表面距离（NSD）"),
+    "hd95": Words("95 % Hausdorff distance (HD95)", "95 % 豪斯多夫距离（HD95）"),
+    "lesion_sensitivity": Words("Lesion-wise sensitivity", "病灶水平敏感度"),
+    "lesion_precision": Words("Lesion-wise precision", "病灶水平精确率"),
+    "lesion_f1": Words("Lesion-wise F1", "病灶水平 F1"),
 }
+SHORT = {"iou": Words("IoU"), "nsd": Words("NSD"), "hd95": Words("HD95")}
 MEANING: dict[str, Words] = {
     "auroc": Words(
         "chance that a case with the finding scores higher than one without",
@@ -63,6 +75,22 @@ MEANING: dict[str, Words] = {
     "lr_negative": Words(
         "how many times a negative answer multiplies the odds", "阴性结果使患病比数变为的倍数"
     ),
+    "dice": Words(
+        "overlap: twice the shared part over the sum of both; 1 is the same",
+        "重叠程度：交集的两倍除以两者之和，1 为完全一致",
+    ),
+    "iou": Words(
+        "shared part over all that either covers; never above Dice",
+        "交集除以并集，不会高于 Dice 系数",
+    ),
+    "nsd": Words(
+        "share of both surfaces that lies within the tolerance of the other; 1 is the same",
+        "两个表面上与对方的距离不超过容差的部分所占比例，1 为完全一致",
+    ),
+    "hd95": Words(
+        "95 % of either surface lies within this distance of the other; 0 is best",
+        "任一表面上 95 % 的点到另一表面的距离不超过该值，0 为最好",
+    ),
 }
 MACRO = Words(", mean over classes", "（各类平均）")
 SPLITS = {
@@ -90,3 +118,23 @@ def split(name: str) -> Words:
 def metric(name: str) -> Words:
     """A figure by its name in words."""
     return METRICS.get(name, Words(name.replace("_", " ")))
+
+
+def short(name: str) -> Words:
+    """The same, for the head of a table."""
+    return SHORT.get(name) or metric(name)
+
+
+def cases(metrics: Mapping[str, Any]) -> Words:
+    """624 test cases of 332 patients: what `metrics.json` was measured on."""
+    n, patients = metrics["n_cases"], metrics["n_patients"]
+    part = split(metrics["split"])
+    if not metrics.get("patients_known", True):
+        return Words(
+            f"{count(n)} {part.en} images (patients unknown)",
+            f"{part.zh or part.en}集 {count(n)} 张图像（患者未知）",
+        )
+    return Words(
+        f"{count(n)} {part.en} cases of {count(patients)} patients",
+        f"{part.zh or part.en}集 {count(n)} 例（{count(patients)} 名患者）",
+    )

@@ -24,6 +24,11 @@ def interval(entry: Mapping[str, Any], digits: int = 3) -> Words:
     )
 
 
+def decimals(size: float) -> int:
+    """How many decimals show three figures of a number as large as `size`, at most three."""
+    return next((n for n, limit in ((0, 100), (1, 10), (2, 1)) if abs(size) >= limit), 3)
+
+
 def percent(value: float, digits: int | None = None) -> str:
     """12 %, 0.5 %, 0.02 %: as many digits as it takes to be seen."""
     share = 100 * value

@@ -7,6 +7,8 @@ from pathlib import Path
 from tomos.config import atomic_write
 from tomos.evaluate.checklist import checklist
 from tomos.evaluate.language import Words, both, words
+from tomos.evaluate.mask_report_data import MaskReport
+from tomos.evaluate.mask_view import MaskView
 from tomos.evaluate.page import page
 from tomos.evaluate.report_data import Report
 from tomos.evaluate.sections.cases import pictures
@@ -45,7 +47,7 @@ def render(report: Report) -> str:
     found = notices(seen)
     body = "\n".join(
         [
-            _head(seen),
+            head(seen),
             box(found),
             verdict(seen, found),
             "<!--contents-->",
@@ -62,17 +64,19 @@ def render(report: Report) -> str:
             checklist(seen),
         ]
     )
-    return page(_title(report), body, _foot(seen), CONTENTS, report.metrics)
+    return page(title(report), body, foot(seen), CONTENTS, report.metrics)
 
 
-def _title(report: Report) -> Words:
+def title(report: Report | MaskReport) -> Words:
+    """The name given, else that of the model or data set."""
     if report.title:
         return words(report.title)
     name = report.card.name or report.metrics.get("dataset") or "model"
     return Words(f"Evaluation of {name}", f"{name} 评估报告")
 
 
-def _head(seen: View) -> str:
+def head(seen: View | MaskView) -> str:
+    """Title and facts: model, data set, cases, date."""
     report = seen.report
     facts = [
         Words(report.card.name and f"{report.card.name} {report.card.version}".strip()),
@@ -83,10 +87,11 @@ def _head(seen: View) -> str:
     line = " · ".join(
         dict.fromkeys(f'<span class="fact">{both(fact)}</span>' for fact in facts if fact.en)
     )
-    return f'<h1>{both(_title(report))}</h1><p class="facts">{line}</p>'
+    return f'<h1>{both(title(report))}</h1><p class="facts">{line}</p>'
 
 
-def _foot(seen: View) -> Words:
+def foot(seen: View | MaskView) -> Words:
+    """What the intervals are, and what the page is not."""
     level = f"{seen.metrics.get('level', 0.95):.0%}"
     return Words(
         f"Intervals are {level}, {seen.metrics.get('intervals', '')}. This file is complete in "

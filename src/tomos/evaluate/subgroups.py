@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from tomos.evaluate.mask_table import MaskTable
 from tomos.evaluate.table import Table
 from tomos.types import DatasetError
 
@@ -15,7 +16,7 @@ BLANK = "not stated"
 
 
 def levels(
-    table: Table, wanted: Sequence[str] | None = None
+    table: Table | MaskTable, wanted: Sequence[str] | None = None
 ) -> Iterator[tuple[str, str, np.ndarray]]:
     """(column, level, mask (N,) bool) for every level that holds a case.
 

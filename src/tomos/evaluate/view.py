@@ -8,8 +8,7 @@ from typing import Any
 
 from tomos.evaluate.curves import ClassCurves, class_curves
 from tomos.evaluate.language import Words
-from tomos.evaluate.names import split
-from tomos.evaluate.numbers import count
+from tomos.evaluate.names import cases
 from tomos.evaluate.report_data import Report
 from tomos.evaluate.table import Table
 
@@ -44,17 +43,7 @@ class View:
     @property
     def cases(self) -> Words:
         """624 test cases of 332 patients"""
-        n, patients = self.metrics["n_cases"], self.metrics["n_patients"]
-        part = split(self.metrics["split"])
-        if not self.metrics.get("patients_known", True):
-            return Words(
-                f"{count(n)} {part.en} images (patients unknown)",
-                f"{part.zh or part.en}集 {count(n)} 张图像（患者未知）",
-            )
-        return Words(
-            f"{count(n)} {part.en} cases of {count(patients)} patients",
-            f"{part.zh or part.en}集 {count(n)} 例（{count(patients)} 名患者）",
-        )
+        return cases(self.metrics)
 
 
 def view(report: Report) -> View:

@@ -21,6 +21,7 @@ import numpy as np
 
 from tomos import config
 from tomos.explain._heat import overlay, shown
+from tomos.explain._labels import coloured
 from tomos.explain._localisation import Localisation, localisation
 from tomos.explain._net import index_of, module_of, net_of, prepare
 from tomos.explain._sanity import RANDOM_NETWORKS, sanity
@@ -31,6 +32,7 @@ from tomos.types import Image
 __all__ = [
     "RANDOM_NETWORKS",
     "Localisation",
+    "coloured",
     "heatmap",
     "localisation",
     "maps",

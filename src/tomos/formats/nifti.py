@@ -1,12 +1,12 @@
 """NIfTI-1 and -2, `.nii`, `.nii.gz` and `.hdr`/`.img` pairs.
 
-The header is nibabel's; the pixel bytes are taken here, as many as it declares and no more. Axes
-are reversed, so that the array is (Z, Y, X) and the affine's columns follow it.
+The pixel bytes are taken as many as the header declares and no more. Axes are reversed, so that the
+array is (Z, Y, X) and the affine's columns follow it.
 """
 
 from __future__ import annotations
 
-import io
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -15,24 +15,22 @@ from typing import Any
 import numpy as np
 
 from tomos.formats._limits import Limits
-from tomos.formats._stream import GZIP, take
+from tomos.formats._nifti_header import SIZES, TYPES, Header, comment, parse, version
+from tomos.formats._stream import GZIP, take, take_array
 from tomos.types import FormatError, GeometryError, Image, Origin
 
 SUFFIXES = (".nii", ".nii.gz", ".hdr")
-HEADER = {1: 348, 2: 540}
-MAGIC_1 = (b"n+1\0", b"ni1\0")
-MAGIC_2 = (b"n+2\0", b"ni2\0")
-MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # unknown, m, mm, um: nifti1.h xyzt_units
 RGB = {128: 3, 2304: 4}
+EXTENSIONS = 2**20  # bytes of them that are looked through for names
 
 
 def sniff(head: bytes) -> bool:
     if head.startswith(GZIP):
         try:
-            head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, HEADER[2])
+            head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, SIZES[2])
         except zlib.error:
             return False
-    return _version(head) > 0
+    return version(head) > 0
 
 
 def read(path: Path, member: str, limits: Limits) -> Image:
@@ -45,24 +43,37 @@ def read(path: Path, member: str, limits: Limits) -> Image:
     size = _size(header, path)
     volumes = int(np.prod(size[3:], dtype=object)) if len(size) > 3 else 1
     index = _which(path, member, volumes)
-    channels = RGB.get(int(header["datatype"]), 1)
+    channels = RGB.get(header.datatype, 1)
     dtype = np.dtype(np.uint8) if channels > 1 else _dtype(header, path)
     shape = tuple(reversed(size[:3]))
-    needed = limits.check_shape((*shape, channels), max(dtype.itemsize, 4), str(path))
-    needed = int(np.prod(shape)) * channels * dtype.itemsize
-    data, start = _data_file(header, path)
-    raw = take(data, start + index * needed, needed, gzipped)
-    array = np.frombuffer(raw, dtype).reshape(*shape, channels)
-    pixels = np.moveaxis(array, -1, 0)
+    limits.check_shape((*shape, channels), max(dtype.itemsize, 4), str(path))
     affine, frame, notes = _place(header, path)
-    pixels = _scaled(np.ascontiguousarray(pixels.astype(dtype.newbyteorder("="))), header)
+    data, start = _data_file(header, path)
+    needed = int(np.prod(shape)) * channels * dtype.itemsize
+    raw = take_array(data, start + index * needed, needed, gzipped)
+    # What lies behind a header of odd length lies across the bounds of words.
+    array = np.require(raw.view(dtype), requirements="A").reshape(*shape, channels)
     return Image(
-        pixels,
+        _values(array, header),
         affine,
         frame=frame,
         origin=Origin(path=f"{path}#{member}" if member else str(path), format="nifti"),
         warnings=notes,
     )
+
+
+def label_names(path: Path) -> tuple[str, ...]:
+    """The names of the labels 1..K that `write_mask` put into a file; () where it has none."""
+    header, gzipped = _header(path)
+    begin, (_, end) = SIZES[header.version], _data_file(header, path)
+    if header.pair or not begin + 16 <= end <= EXTENSIONS:
+        return ()
+    try:
+        said = json.loads(comment(take(path, begin, end - begin, gzipped), header.order))
+        names = [said["labels"][str(k + 1)] for k in range(len(said["labels"]))]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ()
+    return tuple(names) if all(isinstance(name, str) for name in names) else ()
 
 
 def members(path: Path, limits: Limits) -> list[str]:
@@ -74,33 +85,20 @@ def members(path: Path, limits: Limits) -> list[str]:
     return [f"{path}#{index}" for index in range(volumes)] if volumes > 1 else [str(path)]
 
 
-def _version(head: bytes) -> int:
-    if len(head) >= HEADER[1] and head[344:348] in MAGIC_1:
-        return 1
-    if len(head) >= 8 and head[4:8] in MAGIC_2:
-        return 2
-    return 0
-
-
-def _header(path: Path) -> tuple[Any, bool]:
-    import nibabel
-    from nibabel.spatialimages import HeaderDataError
-
+def _header(path: Path) -> tuple[Header, bool]:
     with path.open("rb") as file:
         gzipped = file.read(2) == GZIP
-    head = take(path, 0, HEADER[1], gzipped)
-    version = _version(head)
-    if version == 2:
-        head = take(path, 0, HEADER[2], gzipped)
-    kind: Any = nibabel.Nifti2Header if version == 2 else nibabel.Nifti1Header
+    head = take(path, 0, SIZES[1], gzipped)
+    if version(head) == 2:
+        head = take(path, 0, SIZES[2], gzipped)
     try:
-        return kind.from_fileobj(io.BytesIO(head), check=False), gzipped
-    except (HeaderDataError, ValueError, struct.error, OverflowError) as error:
+        return parse(head), gzipped
+    except (KeyError, struct.error) as error:
         raise FormatError(f"{path}: its NIfTI header is damaged ({error}); copy it again") from None
 
 
-def _size(header: Any, path: Path) -> list[int]:
-    dim = [int(length) for length in header["dim"]]
+def _size(header: Header, path: Path) -> list[int]:
+    dim = list(header.dim)
     if not 1 <= dim[0] <= 7 or any(length < 1 for length in dim[1 : dim[0] + 1]):
         raise FormatError(f"{path}: expected 1 to 7 positive dimensions, the header declares {dim}")
     size = dim[1 : dim[0] + 1]
@@ -120,51 +118,53 @@ def _which(path: Path, member: str, volumes: int) -> int:
     return int(member)
 
 
-def _dtype(header: Any, path: Path) -> np.dtype:
-    code = int(header["datatype"])
-    try:
-        dtype = header.get_data_dtype()
-    except Exception as error:
-        raise FormatError(f"{path}: NIfTI datatype {code} is not known ({error})") from None
-    if dtype.kind not in "uif" or dtype.itemsize > 8:
-        raise FormatError(f"{path}: NIfTI datatype {code} ({dtype}) is no image to be read here")
-    return dtype
+def _dtype(header: Header, path: Path) -> np.dtype:
+    if header.datatype not in TYPES:
+        raise FormatError(
+            f"{path}: NIfTI datatype {header.datatype} is no image that is read here; known are "
+            "whole numbers up to 64 bit, float32, float64, RGB and RGBA"
+        )
+    return np.dtype(header.order + TYPES[header.datatype])
 
 
-def _data_file(header: Any, path: Path) -> tuple[Path, int]:
-    start = float(header["vox_offset"])
+def _data_file(header: Header, path: Path) -> tuple[Path, int]:
+    start = header.vox_offset
     if not 0 <= start < 2**40:
         raise FormatError(f"{path}: its pixels would begin at byte {start}; the header is damaged")
-    if bytes(header["magic"].item()).startswith((b"ni1", b"ni2")):
+    if header.pair:
         data = path.with_suffix(".img")
         if not data.is_file():
             raise FormatError(f"{path}: a NIfTI pair; its pixels, {data.name}, are not beside it")
         return data, int(start)
-    return path, max(int(start), HEADER[1])
+    return path, max(int(start), SIZES[1])
 
 
-def _place(header: Any, path: Path) -> tuple[np.ndarray, Any, tuple[str, ...]]:
-    try:
-        # nibabel takes the sform, else the qform, else spacing alone, as nifti1.h recommends.
-        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-    except Exception as error:
-        raise GeometryError(f"{path}: its orientation is damaged ({error})") from None
-    millimetres = MILLIMETRES.get(int(header["xyzt_units"]) & 7, 1.0)
-    affine = affine[:, [2, 1, 0, 3]]
-    affine[:3] *= millimetres
+def _place(header: Header, path: Path) -> tuple[np.ndarray, Any, tuple[str, ...]]:
+    if not header.sform > 0 and header.qform > 0 and min(header.pixdim[1:4]) < 0:
+        raise GeometryError(
+            f"{path}: expected spacing above 0 beside its qform, got {header.pixdim[1:4]}"
+        )
+    affine = header.affine[:, [2, 1, 0, 3]]
+    affine[:3] *= header.millimetres
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise GeometryError(f"{path}: its affine maps the volume onto a plane: {affine.tolist()}")
-    if int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0:
+    if header.sform > 0 or header.qform > 0:
         return affine, "patient", ()
     return affine, "detector", ("neither sform nor qform is set: the place in the patient is not "
                                 "known, left and right may be exchanged",)  # fmt: skip
 
 
-def _scaled(pixels: np.ndarray, header: Any) -> np.ndarray:
-    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+def _values(array: np.ndarray, header: Header) -> np.ndarray:
+    """(Z, Y, X, C) as stored -> (C, Z, Y, X), scaled."""
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.shape[-1] > 1:
+        return np.ascontiguousarray(np.moveaxis(array, -1, 0))
+    pixels = array.reshape(1, *array.shape[:3])
+    slope, intercept = header.scale
     # nifti1.h: a slope of zero (or none) means that nothing is to be scaled.
-    if not np.isfinite(slope) or slope == 0 or not np.isfinite(intercept):
+    if not np.isfinite([slope, intercept]).all() or slope == 0 or (slope, intercept) == (1, 0):
         return pixels
-    if (slope, intercept) == (1.0, 0.0) or pixels.shape[0] > 1:
-        return pixels
-    return (pixels * slope + intercept).astype(np.float32)
+    scaled = np.empty(pixels.shape, np.float32)
+    for z, plane in enumerate(pixels[0]):
+        scaled[0, z] = plane * slope + intercept
+    return scaled

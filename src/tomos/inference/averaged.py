@@ -12,17 +12,24 @@ from tomos.types import PackageError, SettingsError
 
 
 class Averaged:
-    """The mean over graphs and views: logits (before any calibration) and cam, turned back.
+    """The mean over graphs and views: logits (before any calibration) and maps, turned back.
+
+    maps  the outputs that lie on the picture's grid: "cam"; for masks "logits"
 
     `features` are those of the first graph on the first view: features of different networks have
     nothing in common to be averaged.
     """
 
-    def __init__(self, networks: Sequence[Network], views: Sequence[str] = ("identity",)):
+    def __init__(
+        self,
+        networks: Sequence[Network],
+        views: Sequence[str] = ("identity",),
+        maps: Sequence[str] = ("cam",),
+    ):
         if not networks or not views:
             raise PackageError("expected at least one graph and one view")
         self.networks = tuple(networks)
-        self.views = tuple(views)
+        self.views, self.maps = tuple(views), tuple(maps)
         common = set(networks[0].outputs).intersection(*(n.outputs for n in networks))
         self.outputs = tuple(name for name in networks[0].outputs if name in common)
 
@@ -40,7 +47,7 @@ class Averaged:
                 if not asked:
                     continue
                 for key, value in network(picture, asked).items():
-                    value = turned.undo(value, name) if key == "cam" else value
+                    value = turned.undo(value, name) if key in self.maps else value
                     results[key].append(value)
         return {name: _mean(name, values) for name, values in results.items()}
 

@@ -23,19 +23,31 @@ from tomos.transforms.prepare import Chain
 from tomos.types import Image, Origin, PackageError
 
 
-def picture(seed: int, size: tuple[int, int], channels: int = 1) -> Image:
-    """(channels, Y, X) uint8: blocks of random brightness under fine grain, from `seed` alone.
+def picture(
+    seed: int, size: Sequence[int], channels: int = 1, spacing: Sequence[float] = ()
+) -> Image:
+    """(channels, [Z,] Y, X) uint8: blocks of random brightness under fine grain, from `seed` alone.
 
+    spacing  mm of each axis, where the place of the picture in space matters
     `PCG64.random_raw` is the one stream of numpy that never changes (NEP 19).
     """
     raw = np.random.PCG64(seed)
-    blocks = (raw.random_raw(channels * 64) % np.uint64(200)).astype(np.int64).reshape(-1, 8, 8)
-    grain = (raw.random_raw(channels * size[0] * size[1]) % np.uint64(40)).astype(np.int64)
-    rows = np.arange(size[0]) * 8 // size[0]
-    columns = np.arange(size[1]) * 8 // size[1]
-    pixels = blocks[:, rows][:, :, columns] + grain.reshape(channels, *size)
+    axes = len(size)
+    count = channels * int(np.prod(size))
+    blocks = (raw.random_raw(channels * 8**axes) % np.uint64(200)).astype(np.int64)
+    grain = (raw.random_raw(count) % np.uint64(40)).astype(np.int64)
+    pixels = blocks.reshape(channels, *[8] * axes)
+    for axis, n in enumerate(size, 1):
+        pixels = pixels.take(np.arange(n) * 8 // n, axis)
+    pixels = np.minimum(pixels + grain.reshape(channels, *size), 255).astype(np.uint8)
     origin = Origin(path="synthetic example", format="synthetic")
-    return Image(np.minimum(pixels, 255).astype(np.uint8), value_range=(0, 255), origin=origin)
+    if not spacing:
+        return Image(pixels, value_range=(0, 255), origin=origin)
+    # Towards S, P, L, as `orient` would have it.
+    affine = np.zeros((4, 4))
+    affine[[2, 1, 0, 3], [0, 1, 2, 3]] = [*([1.0] * (3 - axes)), *spacing, 1.0]
+    affine[:2] *= -1
+    return Image(pixels, affine, "patient", value_range=(0, 255), origin=origin)
 
 
 def digest(image: Image) -> str:
@@ -46,19 +58,21 @@ def make(
     prepare: Chain | Sequence[dict],
     networks: Sequence[Network],
     channels: int,
-    size: tuple[int, int],
+    size: tuple[int, ...],
     seed: int = 0,
+    spacing: tuple[float, ...] = (),
 ) -> Example:
     """The example of a model: its answers by these networks, for `package.write`.
 
-    channels  of the picture before `prepare`; size (Y, X) of it
+    channels  of the picture before `prepare`; size and spacing of it
     """
     chain = prepare if isinstance(prepare, Chain) else Chain(prepare)
-    image = picture(seed, size, channels)
+    image = picture(seed, size, channels, spacing)
     logits = _run(networks, chain(image).pixels)
     return Example(
         seed=seed,
         size=size,
+        spacing=spacing,
         channels=channels,
         digest=digest(image),
         logits=tuple(tuple(float(v) for v in row) for row in logits),
@@ -74,7 +88,7 @@ def verify(manifest: Manifest, chain: Chain, networks: Sequence[Network], where:
     example = manifest.example
     if example is None:
         return
-    image = picture(example.seed, example.size, example.channels)
+    image = picture(example.seed, example.size, example.channels, example.spacing)
     if digest(image) != example.digest:
         raise PackageError(
             f"{where}: the synthetic example cannot be made again on this machine "
@@ -128,9 +142,13 @@ def _key(digest: str, runtime: str) -> str:
 
 
 def _run(networks: Sequence[Network], pixels: np.ndarray) -> np.ndarray:
-    """(G, K) float64 logits of one prepared picture."""
+    """(G, K) float64 logits of one prepared picture; (G, 2 K) mean and spread of maps."""
     inputs = {"image": pixels[None]}
-    return np.array([network(inputs, ("logits",))["logits"][0] for network in networks], float)
+    found = [network(inputs, ("logits",))["logits"][0].astype(float) for network in networks]
+    if found[0].ndim == 1:
+        return np.array(found)
+    flat = [logits.reshape(len(logits), -1) for logits in found]
+    return np.array([np.concatenate([part.mean(axis=1), part.std(axis=1)]) for part in flat])
 
 
 def _text(row: np.ndarray) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import io
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tomos.models._net import Net
+from tomos.models._segmenter import Segmenter
 from tomos.types import PackageError
 
 if TYPE_CHECKING:
@@ -40,13 +41,28 @@ class _Graph(nn.Module):
         return self.net.classify(features), features, cam
 
 
-def outputs(net: Net) -> list[str]:
+class _Segmenting(nn.Module):
+    """image -> logits, features."""
+
+    def __init__(self, net: Segmenter) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        maps = self.net.encode(image)
+        return self.net.segment(maps), self.net.pool(maps[-1])
+
+
+def outputs(net: Net | Segmenter) -> list[str]:
     """The names of the base graph's outputs."""
-    return ["logits", "features"] + (["cam"] if net.linear is not None else [])
+    exact = isinstance(net, Net) and net.linear is not None
+    return ["logits", "features"] + (["cam"] if exact else [])
 
 
-def to_onnx(net: Net, example_BCYX: Tensor) -> bytes:
-    """The base graph of `net` as ONNX, opset `OPSET`, float32, for pictures of the example's size.
+def to_onnx(net: Net | Segmenter, example: Tensor) -> bytes:
+    """The base graph of `net` as ONNX, opset `OPSET`, float32.
+
+    Of a classifier, for pictures of the example's size:
 
     input    image     (N, C, Y, X), N free
     outputs  logits    (N, K)
@@ -54,16 +70,26 @@ def to_onnx(net: Net, example_BCYX: Tensor) -> bytes:
              cam       (N, K, y, x), `linear` without its bias on each place of the maps; only where
                        `net.linear` is set. Its mean over y, x, plus the bias, are the logits
 
+    Of a segmenter, for pictures or volumes of any size that fits `net.step`:
+
+    input    image     (N, C, [Z,] Y, X), all but C free
+    outputs  logits    (N, K, [Z,] Y, X)
+             features  (N, F)
+
     The graph is that of `net.eval()`, with constants folded (norms into convolutions), and holds no
     source paths. `net` is neither changed nor moved. Raises SettingsError when the example does not
     fit the net, PackageError when the net holds something ONNX has no operator for.
     """
-    net.check(example_BCYX)
-    graph = _Graph(copy.deepcopy(net)).to("cpu", torch.float32).eval()
+    net.check(example)
+    inner = copy.deepcopy(net)
+    graph: nn.Module = _Segmenting(inner) if isinstance(inner, Segmenter) else _Graph(inner)
+    # In rows as they lie by default: the layout that a net was trained in is no matter of a graph.
+    rows_first: dict[str, Any] = {"memory_format": torch.contiguous_format}
+    graph = graph.to("cpu", torch.float32, **rows_first).eval()
     # Two rows: an exporter may take a batch of one for a constant.
-    example = example_BCYX[:1].detach().to("cpu", torch.float32).expand(2, -1, -1, -1)
+    rows = example[:1].detach().to("cpu", torch.float32).expand(2, *example.shape[1:])
     try:
-        return _clean(_traced(graph, example.contiguous(), outputs(net)))
+        return _clean(_traced(graph, rows.clone(memory_format=torch.contiguous_format), net))
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
         raise PackageError(
             f"model {net.name}: expected operators that ONNX has, got "
@@ -71,13 +97,17 @@ def to_onnx(net: Net, example_BCYX: Tensor) -> bytes:
         ) from error
 
 
-def _traced(graph: nn.Module, example: Tensor, named: list[str]) -> bytes:
-    file = io.BytesIO()
+def _traced(graph: nn.Module, example: Tensor, net: Net | Segmenter) -> bytes:
+    file, named = io.BytesIO(), outputs(net)
+    free = {name: {0: "N"} for name in ["image", *named]}
+    if isinstance(net, Segmenter):
+        sides = {2 + axis: side for axis, side in enumerate("ZYX"[-net.dims :])}
+        free |= {name: {0: "N", **sides} for name in ("image", "logits")}
     with warnings.catch_warnings(), torch.no_grad():
-        # Sizes are constants of this graph on purpose, which tracing warns of. The tracing exporter
-        # is called deprecated, and chosen all the same: ResNet-18 takes it 0.7 s and the other one
-        # 4.8 s (one thread, first of a process), and it needs neither onnxscript nor sympy. Parity
-        # is tested for every net, so that a change of exporter shows.
+        # Sizes that are not free are constants on purpose, which tracing warns of. The tracing
+        # exporter is called deprecated, and chosen all the same: ResNet-18 takes it 0.7 s and the
+        # other one 4.8 s (one thread, first of a process), and it needs neither onnxscript nor
+        # sympy. Parity is tested for every net, so that a change of exporter shows.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph,
@@ -88,7 +118,7 @@ def _traced(graph: nn.Module, example: Tensor, named: list[str]) -> bytes:
             do_constant_folding=True,
             input_names=["image"],
             output_names=named,
-            dynamic_axes={name: {0: "N"} for name in ["image", *named]},
+            dynamic_axes=free,
         )
     return file.getvalue()
 

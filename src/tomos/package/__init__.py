@@ -25,6 +25,7 @@ from tomos.package.manifest import (
     GraphPart,
     InputPart,
     Manifest,
+    MaskPart,
     Network,
     OperatingPoint,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "GraphPart",
     "InputPart",
     "Manifest",
+    "MaskPart",
     "Network",
     "OperatingPoint",
     "Package",
@@ -207,7 +209,9 @@ def _check(manifest: Manifest, members: Mapping[str, bytes], where: str) -> None
         if part.sha256 != manifest.checksums[part.file]:
             raise PackageError(f"{where}: the manifest gives {part.file} two checksums")
         at = f"{where}: {part.file}"
-        graph.check(members[part.file], at, size, part.outputs, len(manifest.classes))
+        # A net for masks answers for every place of a tile.
+        places = len(manifest.input.size) if manifest.kind == "mask" else 0
+        graph.check(members[part.file], at, size, part.outputs, (manifest.outputs, places))
     if manifest.example and len(manifest.example.logits) != len(manifest.graphs):
         raise PackageError(f"{where}: the example needs one answer for each graph")
 

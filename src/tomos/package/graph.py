@@ -88,11 +88,18 @@ def facts(model: bytes, where: str) -> Facts:
     return found
 
 
-def check(model: bytes, where: str, size: tuple[int, ...], outputs: tuple[str, ...], classes: int):
+def check(
+    model: bytes,
+    where: str,
+    size: tuple[int, ...],
+    outputs: tuple[str, ...],
+    answer: tuple[int, int],
+):
     """Compare a graph with what the manifest says of it.
 
     size     (C, Y, X) of the input `image` (N, C, Y, X); N must be free
-    outputs  the names it must give; `logits` is (N, classes)
+    outputs  the names it must give
+    answer   (K, axes) of `logits`: (N, K), or (N, K, ...) with so many axes after the classes
     """
     found = facts(model, where)
     inputs = [port for port in found.inputs if port.name not in found.constants]
@@ -110,7 +117,7 @@ def check(model: bytes, where: str, size: tuple[int, ...], outputs: tuple[str, .
         raise PackageError(f"{where}: expected an output named 'logits', got {list(outputs)}")
     for port in found.outputs:
         if port.name == "logits":
-            _fits(port, (None, classes), where)
+            _fits(port, (None, answer[0], *[None] * answer[1]), where)
 
 
 def _fits(port: Port, expected: tuple[int | None, ...], where: str) -> None:

@@ -30,7 +30,8 @@ class Class(Settings):
 
 
 class InputPart(Settings):
-    """What the network takes after `prepare`: channels and size (Y, X), in pixels."""
+    """What the network takes after `prepare`: channels and size (Y, X), in pixels; for masks the
+    size of a tile, (Z, Y, X) or (Y, X)."""
 
     channels: int = Field(ge=1, le=64)
     size: tuple[int, ...] = Field(min_length=2, max_length=3)
@@ -72,21 +73,41 @@ class OperatingPoint(Settings):
 class Example(Settings):
     """A synthetic input, made from `seed` and never from a patient, and the answer to it.
 
-    size       (Y, X) of the picture before `prepare`, and how many channels it has
+    size       ([Z,] Y, X) of the picture before `prepare`, and how many channels it has
+    spacing    mm between its voxels, of each axis; none: its size is not known
     digest     SHA-256 of its pixels
-    logits     (G, K) of each graph, before views and calibration
+    logits     (G, K) of each graph, before views and calibration; for masks (G, 2 K), mean and
+               spread of each output over the picture
     tolerance  precision -> allowed difference: of logits relative to their largest ("fp32",
                "fp16"), of probability ("int8")
     """
 
     seed: int = Field(ge=0)
-    size: tuple[Side, Side]
+    size: tuple[Side, ...] = Field(min_length=2, max_length=3)
+    spacing: tuple[float, ...] = Field(default=(), max_length=3)
     channels: int = Field(default=1, ge=1, le=4)
     digest: str = Field(pattern=SHA256)
     logits: tuple[tuple[float, ...], ...]
     tolerance: dict[str, float] = Field(
         default_factory=lambda: {"fp32": 1e-3, "fp16": 1e-2, "int8": 0.02}
     )
+
+
+class MaskPart(Settings):
+    """How a mask is made of tiles.
+
+    overlap    of neighbouring tiles, as a share of their length
+    largest    classes of which only the largest connected part is kept
+    air        the value of what surrounds the body after `prepare`; tiles of nothing else are not
+               run. None: every tile is run
+    doubt      (low, high) of the ratio of what a class's probabilities sum up to and its volume;
+               beyond it a reader must look. As seen on validation
+    """
+
+    overlap: float = Field(default=0.5, ge=0, lt=1)
+    largest: tuple[str, ...] = ()
+    air: float | None = None
+    doubt: dict[str, tuple[float, float]] = Field(default_factory=dict)
 
 
 class Network(Settings):
@@ -99,7 +120,8 @@ class Network(Settings):
 class Manifest(Settings):
     """`manifest.json`.
 
-    kind         "class" (one of K), "multilabel" (any of K) or "ordinal" (steps in order)
+    kind         "class" (one of K), "multilabel" (any of K), "ordinal" (steps in order), or "mask"
+                 (one of K, or none, for every pixel or voxel; the graph's first output is "none")
     prepare      the steps of `tomos.transforms.prepare.Chain`
     views        pictures of one image whose logits are averaged, as in `Plan.predict.views`
     calibration  what `tomos.tasks` applies to averaged logits, such as {"temperature": 1.3}
@@ -113,9 +135,9 @@ class Manifest(Settings):
     schema_number: Literal[1] = Field(default=1, alias="schema")
     name: str = Field(min_length=1, max_length=200)
     created: str = ""
-    task: Literal["classify"] = "classify"
+    task: Literal["classify", "segment"] = "classify"
     target: str = "label"
-    kind: Literal["class", "multilabel", "ordinal"] = "class"
+    kind: Literal["class", "multilabel", "ordinal", "mask"] = "class"
     classes: tuple[Class, ...] = Field(min_length=1)
     input: InputPart
     prepare: tuple[dict[str, Any], ...] = ()
@@ -125,7 +147,8 @@ class Manifest(Settings):
     calibration: dict[str, Any] = Field(default_factory=dict)
     operating_point: OperatingPoint = OperatingPoint()
     envelope: dict[str, Any] = Field(default_factory=dict)
-    map_method: Literal["cam", "occlusion"] = "occlusion"
+    mask: MaskPart = MaskPart()
+    map_method: Literal["cam", "occlusion", "none"] = "occlusion"
     features: bool = False
     metrics: dict[str, Any] = Field(default_factory=dict)
     card: str = ""
@@ -140,19 +163,27 @@ class Manifest(Settings):
     def class_names(self) -> tuple[str, ...]:
         return tuple(each.name for each in self.classes)
 
+    @property
+    def outputs(self) -> int:
+        """How many logits the graphs give: one a class, and for masks one for none before them."""
+        return len(self.classes) + (self.kind == "mask")
+
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Manifest:
         names = self.class_names
         if len(set(names)) != len(names):
             raise ValueError(f"expected classes with different names, got {list(names)}")
         point = self.operating_point
-        strangers = {*point.thresholds, *point.refer} - set(names)
-        if strangers:
+        named = {*point.thresholds, *point.refer, *self.mask.largest, *self.mask.doubt}
+        if strangers := named - set(names):
             raise ValueError(f"the operating point names no class of the model: {strangers}")
+        if (self.task == "segment") != (self.kind == "mask"):
+            raise ValueError(f"a model that is to {self.task} cannot have a target {self.kind!r}")
         if self.map_method == "cam" and any("cam" not in g.outputs for g in self.graphs):
             raise ValueError("map_method is 'cam', but a graph has no output 'cam'")
         if self.features and any("features" not in g.outputs for g in self.graphs):
             raise ValueError("features are promised, but a graph has no output 'features'")
-        if self.example and any(len(row) != len(names) for row in self.example.logits):
-            raise ValueError(f"the example needs {len(names)} logits a graph")
+        each = 2 * self.outputs if self.kind == "mask" else self.outputs
+        if self.example and any(len(row) != each for row in self.example.logits):
+            raise ValueError(f"the example needs {each} logits a graph")
         return self

@@ -135,13 +135,13 @@ def _look(image: Image) -> dict[str, Any]:
         "modality": image.modality,
         "type": str(image.pixels.dtype),
         "volume": image.is_volume,
-        "colour": _is_coloured(pixels),
+        "colour": is_coloured(pixels),
         "level": (float(grey.mean()), float(grey.std())),
         "small": small,
     }
 
 
-def _is_coloured(pixels: np.ndarray) -> bool:
+def is_coloured(pixels: np.ndarray) -> bool:
     if len(pixels) < 3:
         return False
     colour = pixels[:3].astype(np.float32)

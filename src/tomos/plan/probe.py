@@ -84,7 +84,7 @@ def multiply_adds(name: str, options: Mapping[str, Any], shape: tuple[int, ...])
     from tomos import models
 
     net = models.build(name, shape[0], 2, **options)
-    return models.describe(net, (shape[1], shape[2])).multiplies
+    return models.describe(net, shape[1:]).multiplies
 
 
 def _best_form(steps: _Steps, half: bool) -> tuple[str, bool]:
@@ -132,7 +132,10 @@ class _Steps:
             torch.manual_seed(0)
             self.net = models.build(name, shape[0], classes, **options).to(device).train()
             self.x = torch.randn(batch, *shape).to(device)
-        self.y = torch.arange(batch, device=device) % classes
+        # A net for masks answers for every voxel.
+        places = shape[1:] if hasattr(self.net, "deep") else ()
+        self.y = torch.arange(batch, device=device).view(-1, *[1] * len(places)) % classes
+        self.y = self.y.expand(batch, *places).contiguous()
         self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=1e-5)
 
     def __enter__(self) -> _Steps:
@@ -157,7 +160,8 @@ class _Steps:
         import torch
 
         torch.set_num_threads(threads)
-        layout = torch.channels_last if form[1] else torch.contiguous_format
+        last = torch.channels_last if self.x.ndim == 4 else torch.channels_last_3d
+        layout = last if form[1] else torch.contiguous_format
         self.net.to(memory_format=layout)  # type: ignore[call-overload]
         x = self.x.contiguous(memory_format=layout)
         times: list[float] = []

@@ -41,6 +41,12 @@ class TrainPart(Settings):
     ema              decay of the weight average that is kept, 0 = off
     patience         epochs without a better validation score before stopping, 0 = never
     layer_decay      factor on the learning rate from one stage of the net to the one below it
+
+    For masks:
+
+    patches          shown in an epoch, cut out of all cases alike
+    foreground       share of them cut around a voxel of a label, labels alike
+    deep             coarser maps of the net learn, too (Lee et al. 2015, arXiv:1409.5185)
     """
 
     loss: str = "cross_entropy"
@@ -68,13 +74,22 @@ class TrainPart(Settings):
     layer_decay: float = Field(1.0, gt=0, le=1)
     members: int = Field(1, ge=1, le=16)
     together: int = Field(1, ge=1, le=16)
+    patches: int = Field(0, ge=0)
+    foreground: float = Field(0.5, ge=0, le=1)
+    deep: bool = True
     seed: int = Field(0, ge=0)
 
 
 class PredictPart(Settings):
-    """`views`: pictures of one image whose logits are averaged: "identity", "flip_x", ..."""
+    """`views`: pictures of one image whose logits are averaged: "identity", "flip_x", ...
+
+    overlap  of neighbouring tiles, as a share of their length, for masks
+    largest  labels of which only the largest connected part is kept
+    """
 
     views: tuple[str, ...] = ("identity",)
+    overlap: float = Field(0.5, ge=0, lt=1)
+    largest: tuple[str, ...] = ()
 
 
 class BudgetPart(Settings):
@@ -89,15 +104,21 @@ class BudgetPart(Settings):
 
 
 class Plan(Settings):
-    """`plan.toml`. `prepare` and `augment` are lists of steps, tables with their `step` name."""
+    """`plan.toml`. `prepare` and `augment` are lists of steps, tables with their `step` name.
+
+    size     (Y, X) of the pictures a network takes, or (Z, Y, X) or (Y, X) of a patch
+    spacing  mm between neighbours of the prepared grid, of each axis of `size`; 1 where no size is
+             known
+    """
 
     schema_number: Literal[1] = Field(1, alias="schema")
-    task: Literal["classify"] = "classify"
+    task: Literal["classify", "segment"] = "classify"
     target: str = "label"
-    kind: Literal["class", "multilabel", "ordinal"] = "class"
+    kind: Literal["class", "multilabel", "ordinal", "mask"] = "class"
     classes: tuple[str, ...]
     channels: int = Field(1, ge=1)
     size: tuple[int, ...]
+    spacing: tuple[float, ...] = ()
     recipe: str = "auto"
     dataset: DatasetPart
     fingerprint: dict[str, Any] = Field(default_factory=dict)
@@ -108,3 +129,8 @@ class Plan(Settings):
     predict: PredictPart = PredictPart()
     budget: BudgetPart
     reasons: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def outputs(self) -> int:
+        """Logits of the network: one a class, and for masks one for the background before them."""
+        return len(self.classes) + (self.task == "segment")

@@ -37,6 +37,10 @@ class PackagedReader:
         trust: str | None = None,
     ):
         self._package = package.read(path, trust)
+        if self._package.manifest.kind == "mask":
+            raise PackageError(
+                f"{path}: outlines masks, and those are not served yet; use tomos predict"
+            )
         self._predictor = Predictor(self._package, backend, threads)
         self._predictor.verify()
         self._limits = limits

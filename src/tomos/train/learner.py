@@ -16,6 +16,7 @@ from tomos.train import optimisers
 from tomos.train.average import Average
 from tomos.train.device import seed_of
 
+LAYOUT = {4: torch.channels_last, 5: torch.channels_last_3d}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -75,11 +76,11 @@ class Learner:
         for module in self.frozen:
             module.eval()
 
-    def batch(self, x_BCYX: Tensor) -> Tensor:
-        """The batch in the memory layout of the plan."""
+    def batch(self, x: Tensor) -> Tensor:
+        """The batch (B, C, [Z,] Y, X) in the memory layout of the plan."""
         if self.plan.train.channels_last:
-            return x_BCYX.contiguous(memory_format=torch.channels_last)
-        return x_BCYX
+            return x.contiguous(memory_format=LAYOUT[x.ndim])
+        return x
 
     def autocast(self) -> torch.autocast:
         dtype = DTYPES[self.plan.train.precision]
@@ -91,17 +92,17 @@ def member_seed(plan: Plan, member: int) -> int:
     return plan.train.seed if member == 0 else seed_of(plan.train.seed, member, 2) >> 32
 
 
-def drawn(plan: Plan, member: int) -> models.Net:
+def drawn(plan: Plan, member: int) -> nn.Module:
     """The plan's net on the CPU, its weights drawn from the member's seed."""
     torch.manual_seed(member_seed(plan, member))
-    return models.build(plan.model.name, plan.channels, len(plan.classes), **plan.model.options)
+    return models.build(plan.model.name, plan.channels, plan.outputs, **plan.model.options)
 
 
 def new(plan: Plan, device: torch.device, member: int = 0, slower: float = 1.0) -> Learner:
     """A learner before its first step: weights drawn, or read from the plan's file."""
     net, fit = drawn(plan, member), ""
     if plan.model.weights:
-        fit = str(models.load_weights(net, plan.model.weights))
+        fit = str(models.load_weights(net, plan.model.weights))  # type: ignore[arg-type]
     learner = around(plan, net, device, member, slower)
     learner.weights = fit
     return learner
@@ -112,7 +113,7 @@ def around(
 ) -> Learner:
     """A learner for a net that exists already."""
     layout: dict[str, Any] = (
-        {"memory_format": torch.channels_last} if plan.train.channels_last else {}
+        {"memory_format": LAYOUT[2 + len(plan.size)]} if plan.train.channels_last else {}
     )
     net = net.to(device, **layout)
     frozen = optimisers.freeze(net, plan.model.freeze)

@@ -76,7 +76,8 @@ def train(
             told.note(note)
         if not resume:
             _start_over(folder)
-        if plan.train.together > 1 and plan.train.members > 1 and place.type == "cpu":
+        beside_pays = plan.task == "classify" and place.type == "cpu"
+        if plan.train.together > 1 and plan.train.members > 1 and beside_pays:
             stopped = beside.train(plan, train_data, val, folder, told, resume, save_every)
         else:
             school = School.of(plan, train_data, val, folder, place, save_every)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
@@ -75,14 +76,24 @@ class Mask:
         return dict(zip(self.names, found[1:].tolist(), strict=True))
 
     def extents(self) -> dict[str, float]:
-        """ml of each label of a volume, mm² of a picture; in voxels where no size is known."""
+        """How much there is of each label, in `unit`."""
+        return {name: count * self.each for name, count in self.counts().items()}
+
+    @property
+    def unit(self) -> Literal["ml", "mm2", "voxels"]:
+        """Of `extents`: "ml", "mm2" or "voxels"."""
         if self.frame == "pixel":
-            one = 1.0
-        elif self.is_volume:
-            one = abs(float(np.linalg.det(self.affine[:3, :3]))) / 1000
-        else:
-            one = float(np.prod(self.spacing))
-        return {name: count * one for name, count in self.counts().items()}
+            return "voxels"
+        return "ml" if self.is_volume else "mm2"
+
+    @property
+    def each(self) -> float:
+        """The extent of one voxel, in the unit of `extents`."""
+        if self.frame == "pixel":
+            return 1.0
+        if self.is_volume:
+            return abs(float(np.linalg.det(self.affine[:3, :3]))) / 1000
+        return float(np.prod(self.spacing))
 
     def with_labels(self, labels: np.ndarray, affine: np.ndarray | None = None) -> Mask:
         """The same names with other labels; `affine` must be given when the grid changed."""

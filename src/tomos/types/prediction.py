@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from tomos.types.image import Image
+from tomos.types.mask import Mask
 
 Verdict = Literal["finding", "no finding", "refer"]
 
@@ -17,14 +18,29 @@ Verdict = Literal["finding", "no finding", "refer"]
 class Answer:
     """One target's answer.
 
-    scores       class -> calibrated probability, classes in the model's order
-    label        the class at the operating point
+    scores       class -> calibrated probability, classes in the model's order; none for masks
+    label        the class at the operating point; for masks what is there, joined by "|"
     maps         heat maps by method, each an Image (1, Y, X) on the input's own grid, 0..1
+    mask         labels on the input's own grid, for a target of kind "mask"; None, too, once it was
+                 written and let go
+    amounts      class -> "voxels"; "ml" of a volume or "mm2" of a picture whose size is known; and
+                 "expected", what the probabilities sum up to in the same unit
+    doubt        (..., Y, X) uint8 entropy of every voxel of the mask, 255: every class as likely as
+                 the others; None where it was not asked for
     """
 
     scores: Mapping[str, float]
     label: str
     maps: Mapping[str, Image] = field(default_factory=dict)
+    mask: Mask | None = None
+    amounts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    doubt: np.ndarray | None = None
+
+    def to_json(self) -> dict:
+        told: dict = {"scores": dict(self.scores), "label": self.label}
+        if self.amounts:
+            told["mask"] = {name: dict(amount) for name, amount in self.amounts.items()}
+        return told
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,10 +66,7 @@ class Prediction:
             return {"input": self.input, "error": self.error}
         return {
             "input": self.input,
-            "targets": {
-                name: {"scores": dict(answer.scores), "label": answer.label}
-                for name, answer in self.targets.items()
-            },
+            "targets": {name: answer.to_json() for name, answer in self.targets.items()},
             "verdict": self.verdict,
             "reason": self.reason,
             "warnings": list(self.warnings),

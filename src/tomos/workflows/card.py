@@ -34,12 +34,46 @@ def card(manifest: Manifest, plan: Plan) -> Words:
     return Words(en, zh)
 
 
+def mask_card(manifest: Manifest, plan: Plan) -> Words:
+    """The card of a model for masks, in English and Chinese."""
+    data, names = manifest.dataset, manifest.class_names
+    people = "patients" if data.get("patients_known") else "cases (patients not named)"
+    kind, kind_zh = ("volumes", "三维影像") if len(plan.size) == 3 else ("pictures", "图像")
+    tile = " x ".join(map(str, plan.size))
+    start = "a weight file" if plan.model.weights else "scratch"
+    en = (
+        f"# {manifest.name}\n\n"
+        f"Outlines {', '.join(names)} in {kind}. {len(manifest.graphs)} network(s) "
+        f"{plan.model.name}, tiles of {tile}, trained from {start} on {data['n_train']} cases, "
+        f"with {data['n_val']} to decide what is kept and when to refer, of "
+        f"{data['n_patients']} {people} in {data['name']}.\n\n"
+        "Intended use: research, and outlines that a reader checks. Not a medical device; not for "
+        "a diagnosis or a treatment plan by itself.\n"
+    )
+    zh = (
+        f"# {manifest.name}\n\n"
+        f"在{kind_zh}中分割：{'、'.join(names)}。由 {len(manifest.graphs)} 个 {plan.model.name} "
+        f"网络组成，分块大小 {tile.replace(' x ', ' × ')}，用 {data['n_train']} 个病例训练，"
+        f"{data['n_val']} 个用于确定后处理和转交阅片者的条件（数据集：{data['name']}）。\n\n"
+        "预期用途：科研，以及供阅片者核对的轮廓。不是医疗器械；不能单独用于诊断或制定治疗计划。\n"
+    )
+    return Words(en, zh)
+
+
 PURPOSE = Words(
     "Research, and a second look beside a reader.", "科研用途，以及作为阅片者的辅助参考。"
 )
 NOT_FOR = Words(
     "Diagnosis by itself; pictures of another kind, body part or modality than those below.",
     "单独用于诊断；与下述不同的图像类型、部位或成像方式。",
+)
+MASK_PURPOSE = Words(
+    "Research, and outlines that a reader checks.", "科研用途，以及供阅片者核对的轮廓。"
+)
+MASK_NOT_FOR = Words(
+    "Diagnosis or treatment planning by itself; images of another kind, body part or modality than "
+    "those below.",
+    "单独用于诊断或制定治疗计划；与下述不同的图像类型、部位或成像方式。",
 )
 USERS = Words(
     "Readers of medical images and engineers who know this report.",

@@ -13,10 +13,13 @@ import numpy as np
 from tomos import datasets
 from tomos import evaluate as figures
 from tomos.config import atomic_write
-from tomos.inference import Predictor
-from tomos.types import Progress, Silent
+from tomos.inference import MaskPredictor, predictor
+from tomos.types import Progress, SettingsError, Silent
 from tomos.workflows.judging import Judged, for_scoring, interval, judge
+from tomos.workflows.judging_masks import MasksJudged
+from tomos.workflows.judging_masks import judge as judge_masks
 from tomos.workflows.report import report
+from tomos.workflows.report_masks import report as report_masks
 
 
 def evaluate(
@@ -29,17 +32,26 @@ def evaluate(
     prevalence: float | None = None,
     threads: int = 0,
     progress: Progress | None = None,
-) -> Judged:
+) -> Judged | MasksJudged:
     """Predict every labelled case of `split`, and write figures and report to `out`.
 
     `out` defaults to a folder beside the model, named by data set and split.
     """
     progress = progress or Silent()
     model = model_file(model)
-    predictor = Predictor(model, threads=threads)
-    judged = judge(predictor, datasets.open(dataset), split, by, prevalence, progress)
-    folder = Path(out) if out else model.parent / f"{judged.dataset.info.name}-{split}"
+    using, opened = predictor(model, threads=threads), datasets.open(dataset)
+    folder = Path(out) if out else model.parent / f"{opened.info.name}-{split}"
+    if isinstance(using, MaskPredictor):
+        _no_prevalence(prevalence)
+        masks = judge_masks(using, opened, split, by, progress=progress)
+        return report_masks(masks, folder, progress=progress)
+    judged = judge(using, opened, split, by, prevalence, progress)
     return report(judged, folder, progress=progress)
+
+
+def _no_prevalence(prevalence: float | None) -> None:
+    if prevalence is not None:
+        raise SettingsError("--prevalence: for classes; a mask has no PPV and NPV")
 
 
 def model_file(model: str | Path) -> Path:
@@ -52,8 +64,8 @@ def model_file(model: str | Path) -> Path:
 class Compared:
     """Two models on the same cases; differences are second minus first."""
 
-    first: Judged
-    second: Judged
+    first: Judged | MasksJudged
+    second: Judged | MasksJudged
     result: Mapping[str, Any]
     page: Path
 
@@ -86,23 +98,36 @@ def compare(
     """
     files = model_file(first), model_file(second)
     opened = datasets.open(dataset)
-    pair = [
-        judge(Predictor(model, threads=threads), opened, split, by, prevalence, progress)
-        for model in files
-    ]
+    models = [predictor(model, threads=threads) for model in files]
+    if any(isinstance(model, MaskPredictor) for model in models):
+        _no_prevalence(prevalence)
+        pair, result = _compared_masks(models, opened, split, by, _names(*files), progress)
+    else:
+        pair, result = _compared(models, opened, split, by, prevalence, _names(*files), progress)
+    folder = Path(out) if out else files[1].parent
+    text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    atomic_write(folder / "comparison.json", text.encode())
+    figures.write_comparison(folder / "comparison.html", result)
+    return Compared(pair[0], pair[1], result, folder / "comparison.html")
+
+
+def _compared(models, opened, split, by, prevalence, names, progress):
+    pair = [judge(model, opened, split, by, prevalence, progress) for model in models]
     both = set(pair[0].table.cases) & set(pair[1].table.cases)
     tables = [
         judged.table.rows(np.array([case in both for case in judged.table.cases]))
         for judged in pair
     ]
     points = tuple(for_scoring(judged.points, judged.table) for judged in pair)
-    names = _names(*files)
-    result = figures.compare(tables[0], tables[1], points, names)
-    folder = Path(out) if out else files[1].parent
-    text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    atomic_write(folder / "comparison.json", text.encode())
-    figures.write_comparison(folder / "comparison.html", result)
-    return Compared(pair[0], pair[1], result, folder / "comparison.html")
+    return pair, figures.compare(tables[0], tables[1], points, names)
+
+
+def _compared_masks(models, opened, split, by, names, progress):
+    for model in models:
+        if not isinstance(model, MaskPredictor):
+            raise SettingsError(f"{model.name}: classifies, and the other outlines masks")
+    pair = [judge_masks(model, opened, split, by, progress=progress) for model in models]
+    return pair, figures.compare_masks(pair[0].table, pair[1].table, names)
 
 
 def _names(first: Path, second: Path) -> tuple[str, str]:

@@ -13,7 +13,8 @@ from tomos import formats
 from tomos.config.plugins import did_you_mean
 from tomos.explain import Localisation, heatmap, localisation, overlay, shown
 from tomos.formats import dicom
-from tomos.inference import Predictor
+from tomos.inference import AnyPredictor, MaskPredictor, Predictor
+from tomos.inference import predictor as opened
 from tomos.inference.verdict import is_finding
 from tomos.types import Answer, FormatError, Image, Progress, SettingsError, Silent, TomosError
 from tomos.workflows.inputs import addresses, stems
@@ -69,7 +70,7 @@ class Explained:
 
 
 def explain(
-    model: str | Path | Predictor,
+    model: str | Path | AnyPredictor,
     inputs: Sequence[str | Path],
     out: str | Path,
     *,
@@ -92,7 +93,7 @@ def explain(
     """
     progress = progress or Silent()
     check_forms(forms, FORMS)
-    predictor = model if isinstance(model, Predictor) else Predictor(model, threads=threads)
+    predictor = explainable(model, threads)
     method = method or predictor.manifest.map_method
     listed = list(addresses(inputs))
     known = Masks(masks, listed) if masks else None
@@ -101,6 +102,17 @@ def explain(
         done.append(_one(predictor, address, Path(out) / stem, method, label, forms, known))
         progress.step(len(done), len(listed), "maps")
     return done
+
+
+def explainable(model: str | Path | AnyPredictor, threads: int = 0) -> Predictor:
+    """A model that maps can be made of. Raises SettingsError for one whose answer is a mask."""
+    found = opened(Path(model), threads=threads) if isinstance(model, str | Path) else model
+    if isinstance(found, MaskPredictor):
+        raise SettingsError(
+            f"{found.name} outlines {', '.join(found.classes)}: its mask is the map already. How "
+            "sure it is of every voxel: tomos predict --as doubt"
+        )
+    return found
 
 
 def check_forms(forms: Sequence[str], known: Sequence[str]) -> None:

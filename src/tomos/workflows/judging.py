@@ -173,6 +173,8 @@ def table_of(
 ) -> Table:
     """Predictions beside what is true, case by case."""
     target, classes = predictor.manifest.target, predictor.classes
+    kind = predictor.manifest.kind
+    assert kind != "mask", "models for masks are judged by judging_masks"
     scores = [
         [predictions[case.name].targets[target].scores[name] for name in classes]
         for case in part.cases
@@ -184,11 +186,11 @@ def table_of(
     return Table(
         cases=[case.name for case in part.cases],
         groups=np.array([case.group for case in part.cases]),
-        truth=classify.encode(part.cases, target, classes, predictor.manifest.kind),
+        truth=classify.encode(part.cases, target, classes, kind),
         probabilities=np.array(scores),
         classes=classes,
         target=target,
-        kind=predictor.manifest.kind,
+        kind=kind,
         positive=next(iter(predictor.manifest.operating_point.thresholds), "")
         if len(classes) == 2
         else "",

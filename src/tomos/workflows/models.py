@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tomos.types import MissingExtra, PlanError, SettingsError
+from tomos.types import MissingExtra, SettingsError
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from tomos.models import Net
+    from tomos.models import Net, Segmenter
 
 CONVENTION = (
     "flops: multiply-adds of convolutions and matrix products for one picture, "
@@ -19,26 +19,32 @@ CONVENTION = (
 )
 
 
-def overview(size: tuple[int, int], channels: int = 1, classes: int = 2) -> dict[str, Any]:
-    """Every network of ours for pictures of `size` (Y, X), as plain data for JSON.
+def overview(size: tuple[int, ...], channels: int = 1, classes: int = 2) -> dict[str, Any]:
+    """Every network of ours for pictures of `size` (Y, X) or volumes (Z, Y, X), as plain data for
+    JSON.
 
-    Each entry: name, parameters, flops, maps (F, y, x), receptive_field (Y, X), features,
-    exact_cam; or "refused" with the reason, where the net cannot take this size.
+    Each entry: name, task, parameters, flops, maps (F, y, x), receptive_field (Y, X), features,
+    exact_cam; or "refused" with the reason, where the net cannot take this size. Networks that
+    segment have one output more, for the background; those that classify take pictures.
     """
     models = _models()
     listed = []
-    for name in models.names():
-        try:
-            described = models.describe(_shape_only(name, channels, classes), size)
-        except SettingsError as error:
-            listed.append({"name": name, "refused": str(error)})
-            continue
-        listed.append(_summary(asdict(described)))
+    for task in ("classify", "segment") if len(size) == 2 else ("segment",):
+        for name in models.names(task):
+            listed.append({**_listed(name, size, channels, classes), "task": task})
     return {**_given(size, channels, classes), "models": listed}
 
 
+def _listed(name: str, size: tuple[int, ...], channels: int, classes: int) -> dict[str, Any]:
+    try:
+        net = _shape_only(name, channels, classes, **_dims(name, size))
+        return _summary(asdict(_models().describe(net, _fitting(net, size))))
+    except SettingsError as error:
+        return {"name": name, "refused": str(error)}
+
+
 def describe(
-    name: str, size: tuple[int, int], channels: int = 1, classes: int = 2, effective: bool = False
+    name: str, size: tuple[int, ...], channels: int = 1, classes: int = 2, effective: bool = False
 ) -> dict[str, Any]:
     """One network, layer by layer. `name` is one of `tomos models`, `timm:...`, `monai:...`, or a
     plan (a .toml file), whose network, options, size, channels and classes are then taken.
@@ -49,14 +55,19 @@ def describe(
     options: dict[str, Any] = {}
     if name.endswith(".toml"):
         name, options, size, channels, classes = _of_plan(Path(name))
+    else:
+        options = _dims(name, size)
     if effective or ":" in name:
-        net = models.build(name, channels, classes, **options)
+        net = models.build(name, channels, _outputs(name, classes), **options)
     else:
         net = _shape_only(name, channels, classes, **options)
+    size = _fitting(net, size)
     described = asdict(models.describe(net, size))
     rows = described.pop("rows")
     summary = _summary(described)
     if effective:
+        if models.task_of(name) == "segment":
+            raise SettingsError(f"--effective: for networks that classify, {name} segments")
         summary["effective_receptive_field"] = round(models.effective_field(net, size), 1)
     return {
         **_given(size, channels, classes),
@@ -70,7 +81,7 @@ def describe(
     }
 
 
-def _given(size: tuple[int, int], channels: int, classes: int) -> dict[str, Any]:
+def _given(size: tuple[int, ...], channels: int, classes: int) -> dict[str, Any]:
     return {
         "schema": 1,
         "size": list(size),
@@ -83,6 +94,7 @@ def _given(size: tuple[int, int], channels: int, classes: int) -> dict[str, Any]
 def _summary(described: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": described["name"],
+        "size": described["size"],
         "parameters": described["parameters"],
         "flops": described["multiplies"],
         "maps": described["maps"],
@@ -102,20 +114,32 @@ def _models() -> ModuleType:
     return models
 
 
-def _shape_only(name: str, channels: int, classes: int, **options: Any) -> Net:
+def _shape_only(name: str, channels: int, classes: int, **options: Any) -> Net | Segmenter:
     """The network without memory for its weights."""
     import torch
 
     with torch.device("meta"):
-        return _models().build(name, channels, classes, **options)
+        return _models().build(name, channels, _outputs(name, classes), **options)
 
 
-def _of_plan(path: Path) -> tuple[str, dict[str, Any], tuple[int, int], int, int]:
+def _outputs(name: str, classes: int) -> int:
+    """Networks that segment have one for the background, too."""
+    return classes + (_models().task_of(name) == "segment")
+
+
+def _dims(name: str, size: tuple[int, ...]) -> dict[str, Any]:
+    return {"dims": len(size)} if _models().task_of(name) == "segment" else {}
+
+
+def _fitting(net: Net | Segmenter, size: tuple[int, ...]) -> tuple[int, ...]:
+    """The next size that the net can take: tiles are of such sizes."""
+    segmenter = isinstance(net, _models().Segmenter) and len(size) == net.dims
+    return net.fitting(size) if segmenter else size  # type: ignore[operator]
+
+
+def _of_plan(path: Path) -> tuple[str, dict[str, Any], tuple[int, ...], int, int]:
     from tomos.config import load
     from tomos.plan.schema import Plan
 
     plan = load(Plan, path)
-    if len(plan.size) != 2:
-        raise PlanError(f"{path}: expected a size (Y, X), got {plan.size}")
-    size = (plan.size[0], plan.size[1])
-    return plan.model.name, plan.model.options, size, plan.channels, len(plan.classes)
+    return plan.model.name, plan.model.options, plan.size, plan.channels, len(plan.classes)

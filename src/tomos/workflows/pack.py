@@ -66,8 +66,8 @@ def pack(
         map_method="cam" if all("cam" in part.outputs for part in parts) else "occlusion",
         features=all("features" in part.outputs for part in parts),
         licence=dataset.info.licence,
-        dataset=_summary(dataset, plan, train, val),
-        versions=_versions(),
+        dataset=summary(dataset, plan, train, val),
+        versions=versions(),
     )
     bare = _bare(path, manifest, graphs)
     progress.say("setting confidence, threshold and limits on the validation part")
@@ -251,7 +251,7 @@ def _infos(dataset: Dataset, store: Store) -> list[Info]:
     return [Info.of(image) for image in images if not isinstance(image, FormatError)]
 
 
-def _summary(dataset: Dataset, plan: Plan, train: Store, val: Store) -> dict[str, Any]:
+def summary(dataset: Dataset, plan: Plan, train: Any, val: Any) -> dict[str, Any]:
     return {
         "name": dataset.info.name,
         "checksum": dataset.checksum,
@@ -263,7 +263,7 @@ def _summary(dataset: Dataset, plan: Plan, train: Store, val: Store) -> dict[str
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in ("tomos", "torch", "numpy", "onnxruntime"):
         found[name] = metadata.version(name)

@@ -11,8 +11,8 @@ from tomos.datasets.leak import Learnable
 from tomos.datasets.split import parse_fold
 from tomos.plan import Plan, make, recipes
 from tomos.plan.schema import TrainPart
-from tomos.transforms.prepare import Chain
 from tomos.types import MissingExtra, PlanError, Progress, Silent
+from tomos.workflows.learning import learning_data
 
 HEADER = """What training will do with this data set, and why; `tomos train` carries it out.
 Edit it, or override it: tomos train DATASET --plan plan.toml --set train.epochs=50"""
@@ -84,7 +84,8 @@ def overridden(made: Plan, assignments: Sequence[str]) -> Plan:
     changed = config.override(made, assignments)
 
     def shown(train: TrainPart) -> int:
-        return train.epochs * -(-train.members // train.together)
+        each = train.epochs * (train.patches or 1)
+        return each * -(-train.members // train.together)
 
     longer = shown(changed.train) / shown(made.train)
     seconds = round(made.budget.predicted_seconds * longer, 1)
@@ -117,11 +118,9 @@ def _into_memory(made: Plan) -> Plan:
 
 def _found_rate(made: Plan, learnable: Learnable, progress: Progress) -> Plan:
     from tomos.train import find_learning_rate
-    from tomos.workflows.learning import LearningData
 
     progress.say("finding the learning rate")
-    store = datasets.prepared(learnable.train, Chain(made.prepare), progress=progress)
-    rate, _ = find_learning_rate(made, LearningData.of(store, made))
+    rate, _ = find_learning_rate(made, learning_data(learnable.train, made, progress))
     reason = f"; the learning rate {rate:.2g} was read off a range test (Smith 2017) on these data"
     return _changed(made, reason, [f"train.learning_rate={rate:.6g}"])
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from tomos import config, formats, package
 from tomos.explain import heatmap
-from tomos.inference import Predictor
+from tomos.inference import AnyPredictor, MaskPredictor, Predictor, predictor
 from tomos.types import Prediction, Progress, SettingsError, Silent
-from tomos.workflows import explain
+from tomos.workflows import explain, predict_masks
 from tomos.workflows.explain import asked, write_map
 from tomos.workflows.inputs import addresses, stems
 
@@ -25,19 +25,19 @@ def load(
     threads: int = 0,
     backend: str = "onnxruntime",
     trust: str | Path | None = None,
-) -> Predictor:
+) -> AnyPredictor:
     """A model file, checked and ready.
 
     trust  PEM file or folder of public keys: models not signed by one of them are refused
     """
-    return Predictor(package.read(model, trust), backend, threads)
+    return predictor(package.read(model, trust), backend, threads)
 
 
 def predict(
-    model: str | Path | Predictor,
+    model: str | Path | AnyPredictor,
     inputs: Sequence[str | Path],
     out: str | Path | None = None,
-    forms: Sequence[str] = ("json",),
+    forms: Sequence[str] = (),
     *,
     threads: int = 0,
     progress: Progress | None = None,
@@ -47,18 +47,26 @@ def predict(
     inputs  files, folders, containers, addresses (see `addresses`)
     out     folder for what `forms` asks for: "json" predictions.json, "png" an overlay and a map of
             each image, "nifti" the map on the image's own grid, "dicom" the overlay as a secondary
-            capture of the image's study
+            capture of the image's study. Of a model for masks: "nifti" the mask (of a picture as
+            PNG), "png" an overlay, "dicom-seg" a DICOM segmentation, "doubt" the entropy of every
+            voxel. None given: "json", and the mask
     """
     progress = progress or Silent()
-    _check_forms(forms, out)
-    predictor = model if isinstance(model, Predictor) else load(model, threads=threads)
+    using = load(model, threads=threads) if isinstance(model, str | Path) else model
+    _check_forms(using, forms, out)
     listed = list(addresses(inputs))
-    found: list[Prediction] = []
-    for prediction in predictor.predict(listed):
+    if isinstance(using, MaskPredictor):
+        folder = Path(out) if out is not None else None
+        found = list(predict_masks.masks(using, listed, folder, forms, progress))
+        if folder is not None and "json" in (forms or ("json",)):
+            _write_json(using, found, folder)
+        return found
+    found = []
+    for prediction in using.predict(listed):
         found.append(prediction)
         progress.step(len(found), len(listed), "images")
     if out is not None:
-        found = _write(predictor, found, Path(out), forms, progress)
+        found = _write(using, found, Path(out), forms or ("json",), progress)
     return found
 
 
@@ -71,10 +79,16 @@ def as_json(name: str, predictions: Iterable[Prediction]) -> dict[str, Any]:
     }
 
 
-def _check_forms(forms: Sequence[str], out: str | Path | None) -> None:
-    explain.check_forms(forms, FORMS)
+def _check_forms(using: AnyPredictor, forms: Sequence[str], out: str | Path | None) -> None:
+    known = predict_masks.FORMS if isinstance(using, MaskPredictor) else FORMS
+    explain.check_forms(forms, known)
     if out is None and set(forms) - {"json"}:
         raise SettingsError(f"--as {','.join(forms)} needs a folder to write into: -o DIR")
+
+
+def _write_json(using: AnyPredictor, found: Sequence[Prediction], folder: Path) -> None:
+    content = json.dumps(as_json(using.name, found), indent=1, ensure_ascii=False)
+    config.atomic_write(folder / "predictions.json", content.encode() + b"\n")
 
 
 def _write(
@@ -100,6 +114,5 @@ def _write(
             files = write_map(heat, image, label, method, folder / stem, drawn)
             predictions[place] = replace(prediction, files=files)
     if "json" in forms:
-        content = json.dumps(as_json(predictor.name, predictions), indent=1, ensure_ascii=False)
-        config.atomic_write(folder / "predictions.json", content.encode() + b"\n")
+        _write_json(predictor, predictions, folder)
     return predictions

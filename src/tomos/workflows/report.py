@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
 from tomos import evaluate as figures
-from tomos.datasets import CLUES_ZH, DROPPED_ZH, FOLD, Dropped, Findings
-from tomos.evaluate import (
-    Card,
-    Choice,
-    DataSummary,
-    Notice,
-    Picture,
-    Report,
-    Shortcut,
-    Split,
-    Training,
-    Words,
-)
-from tomos.evaluate.names import split as split_words
+from tomos.evaluate import Card, Notice, Picture, Report, Words
 from tomos.formats import png_bytes, read
 from tomos.plan import Plan
 from tomos.transforms.prepare import Chain
 from tomos.types import FormatError, Image, Progress, Silent
+from tomos.workflows.background import Background, data_summary, looks_notice, plan_choices
 from tomos.workflows.card import NOT_FOR, PURPOSE, USERS
 from tomos.workflows.judging import Judged, save_metrics
 
 WORST = 8
 SHOWN_SIDE = 256
-PARTS = {
-    "prepare": Words("Preparation", "预处理"),
-    "augment": Words("Augmentation", "数据增强"),
-    "model": Words("Model", "模型"),
-    "train": Words("Training", "训练"),
-    "recipe": Words("Recipe", "既定方案"),
-}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Background:
-    """What a training run knows and an evaluation of a bare model file does not."""
-
-    plan: Plan | None = None
-    training: Training | None = None
-    findings: Findings | None = None
-    dropped: Sequence[Dropped] = ()
-    skipped: Mapping[str, str] = field(default_factory=dict)
-    notices: Sequence[Notice] = ()
 
 
 def report(
@@ -70,10 +37,10 @@ def report(
         operating=next(iter(judged.points.values()), None) if judged.table.is_binary else None,
         title=judged.predictor.name,
         card=_card(judged, known.plan),
-        data=_data(judged, known),
+        data=data_summary(judged.dataset, known, judged.failed),
         notices=[*known.notices, *_notices(judged)],
         pictures=pictures(judged, progress),
-        plan=_plan(known.plan),
+        plan=plan_choices(known.plan),
         training=known.training,
         made=date.today().isoformat(),
     )
@@ -169,79 +136,6 @@ def _card(judged: Judged, plan: Plan | None) -> Card:
     )
 
 
-def _data(judged: Judged, known: Background) -> DataSummary:
-    info = judged.dataset.info
-    parts = ["train", "val", "test"]
-    if len(judged.dataset.split(FOLD)):
-        parts.append(FOLD)
-    findings = known.findings
-    return DataSummary(
-        name=info.name,
-        source=info.provenance.source,
-        licence=info.licence,
-        modalities=info.modalities,
-        splits=[_split(judged, name) for name in parts],
-        split_rule=info.provenance.split,
-        dropped=_dropped(known, judged.failed),
-        problems=[Words(p.message, p.chinese) for p in findings.problems] if findings else (),
-        shortcuts=_shortcuts(findings) if findings else (),
-    )
-
-
-def _split(judged: Judged, name: str) -> Split:
-    part = judged.dataset.split(name)
-    counts = Counter(label for label in part.labels if label)
-    return Split(name, len(part), len({case.group for case in part.cases}), dict(counts))
-
-
-def _dropped(known: Background, failed: Mapping[str, str]) -> list[tuple[Words, int]]:
-    reasons = Counter((gone.reason, gone.split) for gone in known.dropped)
-    lines = [
-        (Words(f"{reason} ({split})", f"{DROPPED_ZH[reason]}（{split_words(split).zh}）"), n)
-        for (reason, split), n in reasons.items()
-    ]
-    unread = len(known.skipped) + len(failed)
-    if unread:
-        lines.append((Words("could not be read", "无法读取"), unread))
-    return lines
-
-
-def _shortcuts(findings: Findings) -> list[Shortcut]:
-    return [
-        Shortcut(
-            name=Words(found.clue, CLUES_ZH.get(found.clue, found.clue)),
-            value=found.balanced_accuracy,
-            low=found.low,
-            high=found.high,
-            n=found.n,
-            split="all",
-            metric="balanced_accuracy",
-            chance=found.chance,
-        )
-        for found in findings.shortcuts
-    ]
-
-
-def _plan(plan: Plan | None) -> list[Choice]:
-    if plan is None:
-        return []
-    value: dict[str, Callable[[], str]] = {
-        "prepare": lambda: ", ".join(step["step"] for step in plan.prepare),
-        "augment": lambda: ", ".join(step["step"] for step in plan.augment) or "none",
-        "model": lambda: (
-            f"{plan.train.members} x {plan.model.name} at {' x '.join(map(str, plan.size))}"
-        ),
-        "train": lambda: (
-            f"{plan.train.optimiser}, {plan.train.learning_rate:g}, {plan.train.epochs} epochs"
-        ),
-        "recipe": lambda: plan.recipe,
-    }
-    return [
-        Choice(PARTS.get(part, Words(part)), value.get(part, str)(), reason)
-        for part, reason in plan.reasons.items()
-    ]
-
-
 def _notices(judged: Judged) -> list[Notice]:
     found = []
     if judged.referred:
@@ -257,16 +151,5 @@ def _notices(judged: Judged) -> list[Notice]:
                 serious=False,
             )
         )
-    if judged.looks > 1 and judged.table.split == "test":
-        found.append(
-            Notice(
-                Words(
-                    f"{judged.looks} models have been judged on these cases so far. Choosing "
-                    "between models by them makes the chosen one look better than it is.",
-                    f"迄今已有 {judged.looks} 个模型在这些病例上评估过。若据此挑选模型，"
-                    "被选中的模型会显得比实际更好。",
-                ),
-                serious=False,
-            )
-        )
+    found += looks_notice(judged.looks, judged.table.split)
     return found

@@ -10,8 +10,9 @@ from tomos.datasets.dataset import TOML
 from tomos.types import Progress, Silent
 from tomos.workflows.check import Checked, check
 from tomos.workflows.import_data import import_data
+from tomos.workflows.job import PLAN, Done
 from tomos.workflows.plan import check_wishes, needs_torch
-from tomos.workflows.train import PLAN, Done, train
+from tomos.workflows.train import train
 
 
 @dataclass(frozen=True, slots=True, eq=False)

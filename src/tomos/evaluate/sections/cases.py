@@ -22,7 +22,7 @@ def pictures(view: View) -> str:
     """Cards of one case each; what would make the page too large is left out and counted."""
     cards, used = [], 0
     for picture in view.report.pictures:
-        plain, heat = _address(picture.image), _heat_address(picture.heat)
+        plain, heat = data_address(picture.image), _heat_address(picture.heat)
         used += len(plain) * (2 if heat else 1) + len(heat)
         if used > MOST_BYTES:
             break
@@ -93,9 +93,10 @@ def _is_tiny(png: bytes) -> bool:
 def _heat_address(heat: np.ndarray | bytes | None) -> str:
     if heat is None:
         return ""
-    return _address(heat if isinstance(heat, bytes) else heat_png(heat))
+    return data_address(heat if isinstance(heat, bytes) else heat_png(heat))
 
 
-def _address(png: bytes) -> str:
+def data_address(png: bytes) -> str:
+    """The bytes of a PNG or JPEG as an address that loads nothing."""
     kind = "jpeg" if png[:2] == b"\xff\xd8" else "png"
     return f"data:image/{kind};base64,{base64.b64encode(png).decode('ascii')}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from tomos.evaluate.language import Text, Words, both
 from tomos.evaluate.markup import definitions, forest, section, table
+from tomos.evaluate.mask_view import MaskView
 from tomos.evaluate.names import metric, split
 from tomos.evaluate.numbers import count
 from tomos.evaluate.view import View
 
 
-def data(view: View) -> str:
+def data(view: View | MaskView) -> str:
     """The data summary; at least the test cases themselves."""
     summary = view.report.data
     facts = [
@@ -24,7 +25,7 @@ def data(view: View) -> str:
     return section("data", Words("Data", "数据"), body)
 
 
-def _splits(view: View) -> str:
+def _splits(view: View | MaskView) -> str:
     classes = view.table.classes
     rows = []
     for part in view.report.data.splits:
@@ -40,7 +41,7 @@ def _splits(view: View) -> str:
     return table(head, rows, 1)
 
 
-def _dropped(view: View) -> str:
+def _dropped(view: View | MaskView) -> str:
     summary = view.report.data
     items = [f"<li>{both(why)}: {count(n)}</li>" for why, n in summary.dropped if n] + [
         f"<li>{both(text)}</li>" for text in summary.problems
@@ -51,7 +52,7 @@ def _dropped(view: View) -> str:
     return f"<h3>{title}</h3><ul>{''.join(items)}</ul>"
 
 
-def _shortcuts(view: View) -> str:
+def _shortcuts(view: View | MaskView) -> str:
     rows = []
     for shortcut in view.report.data.shortcuts:
         part = split(shortcut.split)

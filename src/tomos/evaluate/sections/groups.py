@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tomos.evaluate.language import Words, both
 from tomos.evaluate.markup import forest, section
+from tomos.evaluate.mask_view import MaskView
 from tomos.evaluate.names import metric
 from tomos.evaluate.numbers import count
 from tomos.evaluate.view import View
@@ -20,27 +21,32 @@ COLUMNS = {
 LEVELS = {"not stated": Words("not stated", "未说明"), "other": Words("other", "其他")}
 
 
-def subgroups(view: View) -> str:
-    """AUROC by subgroup on one scale, the whole as a line; accuracy where AUROC is undefined."""
+def subgroups(view: View | MaskView, shown: str = "auroc") -> str:
+    """One figure by subgroup on one scale, the whole as a line; accuracy beside where it is known.
+
+    shown  AUROC of classes, Dice of masks
+    """
     groups = view.metrics.get("subgroups", {})
     overall = view.metrics["overall"]
     blocks = []
     for column, levels in groups.items():
         rows = []
         for level, figures in levels.items():
-            entry = figures.get("auroc", {})
+            entry = figures.get(shown, {})
             name = LEVELS.get(level, _level(level))
             rows.append((both(name), entry, both(_note(entry, figures))))
         low = 0.5 if all((entry.get("low") or 0) >= 0.5 for _, entry, _ in rows) else 0.0
         title = both(COLUMNS.get(column, Words(column)))
-        bars = forest(rows, low=low, mark=overall["auroc"]["value"])
+        bars = forest(rows, low=low, mark=overall[shown]["value"])
         blocks.append(f'<div class="group"><h3>{title}</h3>{bars}</div>')
     if not blocks:
         return ""
+    name = metric(shown)
+    zh = f"{name.zh} " if name.zh.isascii() else name.zh
     lead = Words(
-        f"AUROC by subgroup with 95 % intervals; the upright line is the whole. {view.cases.en}. "
-        "Many subgroups: one of twenty differs by chance.",
-        f"各亚组的 AUROC 及 95 % 区间，竖线为总体。{view.cases.zh}。"
+        f"{name.en} by subgroup with 95 % intervals; the upright line is the whole. "
+        f"{view.cases.en}. Many subgroups: one of twenty differs by chance.",
+        f"各亚组的 {zh}及 95 % 区间，竖线为总体。{view.cases.zh}。"
         "亚组很多时，约二十分之一会因偶然而不同。",
     )
     body = f'<div class="groups">{"".join(blocks)}</div>'

@@ -9,6 +9,7 @@ import numpy as np
 from tomos.evaluate import charts
 from tomos.evaluate.language import Words, both
 from tomos.evaluate.markup import definitions, section, table
+from tomos.evaluate.mask_view import MaskView
 from tomos.evaluate.names import metric
 from tomos.evaluate.numbers import count
 from tomos.evaluate.report_data import NOT_STATED, Training
@@ -16,7 +17,7 @@ from tomos.evaluate.view import View
 from tomos.measures.intervals import seed_spread
 
 
-def plan(view: View) -> str:
+def plan(view: View | MaskView) -> str:
     """Every choice with its reason."""
     rows = [
         [both(choice.name), f"<code>{escape(choice.value)}</code>", both(choice.reason)]
@@ -31,7 +32,7 @@ def plan(view: View) -> str:
     return section("plan", Words("Plan", "方案"), table(head, rows, name="wide"), lead)
 
 
-def training(view: View) -> str:
+def training(view: View | MaskView) -> str:
     """Loss and score over epochs, time and machine, and the spread over seeds."""
     run = view.report.training
     if run is None:
@@ -78,7 +79,7 @@ def _seeds(run: Training) -> str:
     return table(head, rows, 1)
 
 
-def card(view: View) -> str:
+def card(view: View | MaskView) -> str:
     """The model card: what for, what not, limits, licence, versions."""
     this = view.report.card
     facts = [

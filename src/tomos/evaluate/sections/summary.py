@@ -33,9 +33,8 @@ def verdict(view: View, found: list[Notice]) -> str:
     if found:
         serious = [notice for notice in found if notice.serious] or found
         first = words(serious[0].text)
-        sentences.append(
-            Words(f"Beware: {_first(first.en)}", f"注意：{_first(first.zh or first.en, '。')}")
-        )
+        en, zh = first_sentence(first.en), first_sentence(first.zh or first.en, "。")
+        sentences.append(Words(f"Beware: {en}", f"注意：{zh}"))
     sentences.append(
         Words(
             "It supports a reader and does not replace one.",
@@ -162,7 +161,7 @@ def _how_sure(view: View) -> Words:
     return Words("The AUROC is known only roughly.", "AUROC 的估计较粗略，请谨慎解读。")
 
 
-def _first(text: str, stop: str = ". ") -> str:
+def first_sentence(text: str, stop: str = ". ") -> str:
     """The first sentence, to its full stop."""
     head, found, _ = text.partition(stop)
     return head + stop.strip() if found else text

@@ -6,7 +6,9 @@ A file holds one class `Loss(Settings)`: its options, `KINDS` (the kinds of targ
 
 one value for each case, never their mean: the loop divides by the number of cases of the whole
 step, so that several small batches summed give exactly the gradient of the large one. A loss on
-maps (Dice and its like) takes `logits_BKYX` and answers in the same way, one value a case.
+masks (kind "mask": Dice and its like) takes logits (B, K, [Z,] Y, X), the background first, and
+class numbers (B, [Z,] Y, X) int64 with -1 where nobody knows, and answers in the same way, one
+value a case. `deeply` applies it to the logits of several sizes.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from tomos import config
+from tomos.measures.losses._deep import deeply
 from tomos.types import PlanError
 
-__all__ = ["Case", "build", "fitting", "names"]
+__all__ = ["Case", "build", "deeply", "fitting", "names"]
 
 
 class Case(Protocol):
@@ -35,7 +38,7 @@ def names() -> list[str]:
 
 
 def build(name: str, kind: str, **options: Any) -> Case:
-    """The loss `name` for targets of `kind` ("class", "multilabel", "ordinal").
+    """The loss `name` for targets of `kind` ("class", "multilabel", "ordinal", "mask").
 
     Raises SettingsError for an unknown name or option, PlanError when it is not for this kind.
     """

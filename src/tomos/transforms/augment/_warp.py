@@ -10,34 +10,41 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tomos.transforms.augment._step import Padding
+from tomos.transforms.augment._step import Padding, Size
 
 
-def look_up(moves: np.ndarray, size_in: tuple[int, int], size_out: tuple[int, int]) -> np.ndarray:
+def look_up(moves: np.ndarray, size_in: Size, size_out: Size) -> np.ndarray:
     """Moves (B, 3, 3) about the middle -> (B, 2, 3) output index (x, y, 1) -> input index (x, y).
 
     Where the sizes differ by an odd number the middles are a whole pixel apart, not a half, so that
     a picture that is not moved is cropped, not interpolated.
     """
+    start = [(i - o) // 2 for i, o in zip(size_in, size_out, strict=True)]
+    return look_from(moves, np.array(start), size_out)
+
+
+def look_from(moves: np.ndarray, start: np.ndarray, size: Size) -> np.ndarray:
+    """The same for any number of axes, where unmoved output begins at input index `start` (axes,)
+    or (B, axes), array order: (B, axes, axes + 1), output (x, y[, z], 1) -> input (x, y[, z])."""
+    axes = len(size)
     back = np.linalg.inv(moves.astype(np.float64))
-    out = np.array([(n - 1) / 2 for n in size_out[::-1]])
-    into = out + np.array([(i - o) // 2 for i, o in zip(size_in, size_out, strict=True)][::-1])
-    found = back[:, :2].copy()
-    found[:, :, 2] += into - found[:, :, :2] @ out
+    out = np.array([(n - 1) / 2 for n in size[::-1]])
+    found = back[:, :axes].copy()
+    found[:, :, axes] += out + start[..., ::-1] - found[:, :, :axes] @ out
     return found
 
 
 def exact(found: np.ndarray) -> np.ndarray:
     """(B,) whether a row of `look_up` takes whole pixels, each once."""
-    whole = np.abs(found - np.round(found)).reshape(len(found), -1).max(axis=1) < 1e-6
-    turn = np.abs(np.round(found[:, :, :2]))
+    whole = np.abs(found - np.round(found)).max(axis=(1, 2)) < 1e-6
+    turn = np.abs(np.round(found[:, :, :-1]))
     return whole & (turn.sum(axis=1) == 1).all(axis=1) & (turn.sum(axis=2) == 1).all(axis=1)
 
 
 def warp(
     x: torch.Tensor,
     found: np.ndarray,
-    size: tuple[int, int],
+    size: Size,
     padding: Padding,
     displacement: torch.Tensor | None = None,
     nearest: bool = False,
@@ -67,7 +74,7 @@ def warp(
 def _interpolated(
     x: torch.Tensor,
     found: np.ndarray,
-    size: tuple[int, int],
+    size: Size,
     padding: Padding,
     displacement: torch.Tensor | None,
     nearest: bool,
@@ -91,9 +98,7 @@ def _interpolated(
     return F.grid_sample(x, grid, mode=mode, padding_mode=padding, align_corners=False)
 
 
-def _copied(
-    x: torch.Tensor, found: np.ndarray, size: tuple[int, int], padding: Padding
-) -> torch.Tensor:
+def _copied(x: torch.Tensor, found: np.ndarray, size: Size, padding: Padding) -> torch.Tensor:
     whole = np.round(found).astype(np.int64)
     rows, columns = x.shape[-2:]
     same = np.array([[1, 0, 0], [0, 1, 0]])

@@ -12,12 +12,17 @@ from tomos.transforms.augment._step import IntensityStep, Span, spread
 
 
 class Step(IntensityStep):
-    """Smooth with a Gaussian of `sigma` pixels, from .. to."""
+    """Smooth with a Gaussian.
+
+    sigma     its width in pixels, from .. to
+    in_plane  leave the z axis of volumes as it is
+    """
 
     columns = ("sigma",)
     chances = 1
 
     sigma: Span = (0.3, 1.0)
+    in_plane: bool = False
 
     @field_validator("sigma")
     @classmethod
@@ -30,4 +35,4 @@ class Step(IntensityStep):
         return spread(u, self.sigma)
 
     def change(self, x: torch.Tensor, numbers: np.ndarray, bank: Bank) -> torch.Tensor:
-        return smooth(x, numbers[:, 0], self.sigma[1])
+        return smooth(x, numbers[:, 0], self.sigma[1], self.in_plane)

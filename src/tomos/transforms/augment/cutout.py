@@ -11,14 +11,15 @@ from tomos.transforms.augment._step import IntensityStep, Span, per_row, spread
 
 
 class Step(IntensityStep):
-    """Cover a rectangle at a random place with the mean of its picture, channel by channel.
+    """Cover a box at a random place with the mean of its picture, channel by channel.
 
-    share  its height and width as shares of the picture's, from .. to (DeVries and Taylor, Improved
-           regularization of convolutional neural networks with cutout, 2017)
+    share  its sides as shares of the picture's, from .. to (DeVries and Taylor, Improved
+           regularization of convolutional neural networks with cutout, 2017). Labels stay
     """
 
     columns = ("height", "width", "y", "x")
-    chances = 4
+    volume_columns = ("depth", "height", "width", "z", "y", "x")
+    chances, volume_chances = 4, 6
 
     share: Span = (0.1, 0.3)
 
@@ -30,18 +31,18 @@ class Step(IntensityStep):
         return share
 
     def values(self, u: np.ndarray) -> np.ndarray:
-        sides = spread(u[:, :2], self.share)
-        return np.concatenate([sides, u[:, 2:] * (1 - sides)], axis=1)
+        axes = u.shape[1] // 2
+        sides = spread(u[:, :axes], self.share)
+        return np.concatenate([sides, u[:, axes:] * (1 - sides)], axis=1)
 
     def change(self, x: torch.Tensor, numbers: np.ndarray, bank: Bank) -> torch.Tensor:
-        covered = []
-        for axis in (0, 1):
+        axes = x.ndim - 2
+        covered = torch.ones((), dtype=torch.bool, device=x.device)
+        for axis in range(axes):
             n = x.shape[2 + axis]
-            first = np.round(numbers[:, 2 + axis] * n)
+            first = np.round(numbers[:, axes + axis] * n)
             last = first + np.round(numbers[:, axis] * n)
-            index = torch.arange(n, device=x.device).view(
-                (1, 1, -1, 1) if axis == 0 else (1, 1, 1, -1)
-            )
-            covered.append((index >= per_row(first, x)) & (index < per_row(last, x)))
-        mean = x.flatten(2).mean(2)[:, :, None, None]
-        return torch.where(covered[0] & covered[1], mean, x)
+            index = torch.arange(n, device=x.device).view(-1, *[1] * (axes - 1 - axis))
+            covered = covered & (index >= per_row(first, x)) & (index < per_row(last, x))
+        mean = x.flatten(2).mean(2).view(*x.shape[:2], *[1] * axes)
+        return torch.where(covered, mean, x, out=x)

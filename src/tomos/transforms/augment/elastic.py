@@ -8,19 +8,22 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
+from tomos.transforms.augment._along import along
 from tomos.transforms.augment._bank import Bank, start
-from tomos.transforms.augment._step import GeometryStep, Span, spread
+from tomos.transforms.augment._step import GeometryStep, Size, Span, spread, still
 
-# Cubic B-splines through random control values of spread 1 have on average this spread in 2D:
-# the sum of squared weights along one axis, averaged over a cell, is 0.4794 = 151/315.
+# The sum of the squared weights of cubic B-splines along one axis, averaged over a cell: control
+# values of spread 1 make a field whose variance is this, once for each axis.
 _SPREAD = 151 / 315
 
 
 class Step(GeometryStep):
-    """Displace pixels by a field of cubic B-splines over `points` x `points` cells.
+    """Displace pixels by a field of cubic B-splines over `points` x `points` cells, in volumes
+    `points` more.
 
     strength  usual (root mean square) displacement along each axis, as a share of the picture's
               length, from .. to
+    in_plane  leave the z coordinate of volumes as it is
 
     Control values are held within 0.4 of a cell, below which the field cannot fold (Choi and Lee,
     Computer-Aided Design 32, 2000), so that every point has one place to go.
@@ -31,44 +34,64 @@ class Step(GeometryStep):
 
     strength: Span = (0.0, 0.02)
     points: int = Field(5, ge=2, le=32)
+    in_plane: bool = False
 
     @model_validator(mode="after")
     def _sensible(self) -> Step:
-        if not 0 <= self.strength[0] <= self.strength[1] <= 0.4 / self.points:
+        if not 0 <= self.strength[0] <= self.strength[1] <= self.furthest:
             raise ValueError(
-                f"expected a strength (low, high) of at most {0.4 / self.points:.3f}, 0.4 of a cell"
+                f"expected a strength (low, high) of at most {self.furthest:.3f}, 0.4 of a cell"
             )
         return self
+
+    @property
+    def furthest(self) -> float:
+        """The largest displacement there can be, as a share of the length."""
+        return 0.4 / self.points
 
     def values(self, u: np.ndarray) -> np.ndarray:
         return np.stack([spread(u[:, 0], self.strength), start(u[:, 1])], axis=1)
 
-    def matrix(self, numbers: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        return np.tile(np.eye(3), (len(numbers), 1, 1))
+    def matrix(self, numbers: np.ndarray, size: Size) -> np.ndarray:
+        return still(len(numbers), len(size))
 
-    def control(self, numbers: np.ndarray, bank: Bank, device: torch.device) -> torch.Tensor:
-        """(B, 2, points + 3, points + 3): control values of (x, y), as shares of the length."""
-        g = self.points + 3
-        values = bank.rows(numbers[:, 1], 2 * g * g, device).view(-1, 2, g, g)
-        by = torch.from_numpy(np.ascontiguousarray(numbers[:, 0] / _SPREAD)).to(values)
-        held = 0.4 / self.points
-        return (values * by.view(-1, 1, 1, 1)).clamp_(-held, held)
+    def control(
+        self, numbers: np.ndarray, bank: Bank, device: torch.device, axes: int = 2
+    ) -> torch.Tensor:
+        """(B, axes, points + 3, ...): control values of (x, y[, z]), as shares of the length."""
+        shape = (axes, *[self.points + 3] * axes)
+        values = bank.rows(numbers[:, 1], int(np.prod(shape)), device).view(-1, *shape)
+        by = torch.from_numpy(numbers[:, 0] / np.float32(_SPREAD ** (axes / 2))).to(values)
+        held = (values * by.view(-1, *[1] * len(shape))).clamp_(-self.furthest, self.furthest)
+        if self.in_plane:
+            held[:, 2:] = 0
+        return held
 
     def field(
-        self, numbers: np.ndarray, size: tuple[int, int], bank: Bank, device: torch.device
+        self, numbers: np.ndarray, size: Size, bank: Bank, device: torch.device
     ) -> torch.Tensor:
-        """(B, Y, X, 2) displacement (x, y) in pixels."""
-        control = self.control(numbers, bank, device)
-        down, across = (torch.from_numpy(_basis_grid(n, self.points)).to(device) for n in size)
-        field = (down @ control @ across.T).permute(0, 2, 3, 1)
-        return field * torch.tensor([size[1], size[0]], dtype=torch.float32, device=device)
+        """(B, *size, axes): the displacement (x, y[, z]) in pixels."""
+        return planes(self.control(numbers, bank, device, len(size)), size).movedim(1, -1)
 
-    def at(self, numbers: np.ndarray, points: np.ndarray, size, bank: Bank) -> np.ndarray:
-        """The displacement (B, P, 2) in pixels (x, y) at output indices `points` (B, P, 2)."""
-        control = self.control(numbers, bank, torch.device("cpu")).numpy().astype(np.float64)
-        across = basis(points[..., 0], size[1], self.points)
-        down = basis(points[..., 1], size[0], self.points)
-        return np.einsum("bpy,bcyx,bpx->bpc", down, control, across) * (size[1], size[0])
+    def at(self, numbers: np.ndarray, points: np.ndarray, size: Size, bank: Bank) -> np.ndarray:
+        """The displacement (B, P, axes) in pixels at output indices `points` (B, P, axes), both
+        (x, y[, z])."""
+        control = self.control(numbers, bank, torch.device("cpu"), len(size))
+        found = control.numpy().astype(np.float64)[:, None]  # (B, 1, axes, ..., y, x)
+        for axis, length in enumerate(reversed(size)):
+            weights = basis(points[..., axis], length, self.points)
+            found = np.einsum("bp...k,bpk->bp...", found, weights)
+        return found * size[::-1]
+
+
+def planes(control: torch.Tensor, size: Size) -> torch.Tensor:
+    """Control values (B, axes, points + 3, ...) -> (B, axes, *size): the displacement in pixels."""
+    points = control.shape[-1] - 3
+    for axis in range(-1, -1 - len(size), -1):
+        weights = torch.from_numpy(basis_grid(size[axis], points)).to(control.device)
+        control = along(control, axis, weights)
+    lengths = torch.tensor(size[::-1], dtype=torch.float32, device=control.device)
+    return control * lengths.view(-1, *[1] * len(size))
 
 
 def basis(index: np.ndarray, length: int, points: int) -> np.ndarray:
@@ -81,5 +104,6 @@ def basis(index: np.ndarray, length: int, points: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=32)
-def _basis_grid(length: int, points: int) -> np.ndarray:
+def basis_grid(length: int, points: int) -> np.ndarray:
+    """(length, points + 3) float32: the weights at every index of an axis."""
     return basis(np.arange(length), length, points).astype(np.float32)

@@ -11,7 +11,7 @@ from tomos.transforms.augment._step import IntensityStep, Span, per_row, spread
 
 
 class Step(IntensityStep):
-    """Take the last lines of k-space from a picture that has moved.
+    """Take the last lines of k-space from a picture, or a volume, that has moved.
 
     shift  farthest move along each axis, as a share of its length
     lines  share of the lines acquired after the move, from .. to; below a half, so that the middle
@@ -21,8 +21,8 @@ class Step(IntensityStep):
     MR scan.
     """
 
-    columns = ("x", "y", "lines")
-    chances = 3
+    columns, volume_columns = ("x", "y", "lines"), ("x", "y", "z", "lines")
+    chances, volume_chances = 3, 4
 
     shift: float = Field(0.05, gt=0, le=0.5)
     lines: Span = (0.3, 0.48)
@@ -35,17 +35,22 @@ class Step(IntensityStep):
         return lines
 
     def values(self, u: np.ndarray) -> np.ndarray:
-        move = spread(u[:, :2], (-self.shift, self.shift))
-        return np.concatenate([move, spread(u[:, 2:], self.lines)], axis=1)
+        move = spread(u[:, :-1], (-self.shift, self.shift))
+        return np.concatenate([move, spread(u[:, -1:], self.lines)], axis=1)
 
     def change(self, x: torch.Tensor, numbers: np.ndarray, bank: Bank) -> torch.Tensor:
-        rows, columns = x.shape[-2:]
-        space = torch.fft.fft2(x)
-        ky = torch.fft.fftfreq(rows, device=x.device)[:, None]
-        kx = torch.fft.fftfreq(columns, device=x.device)[None, :]
+        dims = tuple(range(2, x.ndim))
+        space = torch.fft.fftn(x, dim=dims)
+        k = [
+            torch.fft.fftfreq(n, device=x.device).view(-1, *[1] * place)
+            for place, n in enumerate(x.shape[:1:-1])  # x, y[, z]
+        ]
         # A move by d multiplies frequency k by exp(-2 pi i k d).
-        turn = per_row(numbers[:, 1] * rows, x) * ky + per_row(numbers[:, 0] * columns, x) * kx
-        late = ky > 0.5 - per_row(numbers[:, 2], x)
+        turn = sum(
+            per_row(move * n, x) * each
+            for move, n, each in zip(numbers.T[:-1], x.shape[:1:-1], k, strict=True)
+        )
+        late = k[1] > 0.5 - per_row(numbers[:, -1], x)
         angle = torch.where(late, turn * (-2 * torch.pi), torch.zeros_like(turn))
-        space = space * torch.polar(torch.ones_like(angle), angle)
-        return torch.fft.ifft2(space).real
+        space *= torch.polar(torch.ones_like(angle), angle)
+        return torch.fft.ifftn(space, dim=dims).real

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field, field_validator
 
-from tomos.transforms.augment._step import GeometryStep, Span, spread_log
+from tomos.transforms.augment._step import GeometryStep, Size, Span, spread_log, still
 
 
 class Step(GeometryStep):
     """Enlarge by a factor (below 1: shrink), uniform in its logarithm.
 
-    each_axis  draw a factor for x and another for y, which changes the shape of things
+    each_axis  draw a factor for each axis, which changes the shape of things
     """
 
-    columns = ("log_x", "log_y")
-    chances = 2
+    columns, volume_columns = ("log_x", "log_y"), ("log_x", "log_y", "log_z")
+    chances, volume_chances = 2, 3
 
     factor: Span = (0.9, 1.1)
     each_axis: bool = Field(False)
@@ -28,9 +28,10 @@ class Step(GeometryStep):
         return factor
 
     def values(self, u: np.ndarray) -> np.ndarray:
-        return spread_log(u if self.each_axis else u[:, [0, 0]], self.factor)
+        return spread_log(u if self.each_axis else u[:, [0] * u.shape[1]], self.factor)
 
-    def matrix(self, numbers: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        found = np.tile(np.eye(3), (len(numbers), 1, 1))
-        found[:, [0, 1], [0, 1]] = np.exp(numbers.astype(np.float64))
+    def matrix(self, numbers: np.ndarray, size: Size) -> np.ndarray:
+        found = still(len(numbers), len(size))
+        axis = range(len(size))
+        found[:, axis, axis] = np.exp(numbers.astype(np.float64))
         return found

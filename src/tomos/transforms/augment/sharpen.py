@@ -24,5 +24,5 @@ class Step(IntensityStep):
         return spread(u, self.amount)
 
     def change(self, x: torch.Tensor, numbers: np.ndarray, bank: Bank) -> torch.Tensor:
-        smoothed = smooth(x, np.full(len(x), self.sigma), self.sigma)
+        smoothed = smooth(x.clone() if x.ndim == 5 else x, np.full(len(x), self.sigma), self.sigma)
         return x + per_row(numbers[:, 0], x) * (x - smoothed)

@@ -1,0 +1,168 @@
+"""What lies between two prepared planes: labels of the scan's planes there, tile by tile.
+
+Most classes can win nowhere in a tile, and are left out of it. Between eight prepared voxels linear
+interpolation stays between the lowest and the highest of their scores. So a class whose highest
+corner lies below the lowest corner of another class loses in the whole cell; what loses in every
+cell of a tile need not be computed there. Mostly one class is left, and the tile is its own. Where
+uncertainty is asked for, it must lie so far below that its probability does not count.
+
+Scores are sums of products in one order (z, then x, then y), each rounded by itself: no library
+decides how, so labels are the same on every machine and for any number of threads.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+
+import numpy as np
+
+from tomos.inference.decision import Ask, Decision
+from tomos.inference.grids import Line
+
+_ROWS, _COLUMNS = 32, 64  # prepared voxels of a tile: fewer pay for the calls, more for the classes
+_FINE = 4  # at most so many scan voxels of a tile for each of them, along an axis
+
+
+class Planes:
+    """Two prepared planes, and what lies between them.
+
+    shape  (K, Y, X) of a prepared plane
+    """
+
+    def __init__(self, ask: Ask, shape: tuple[int, ...], y: Line, x: Line, pool: Executor):
+        self.ask, self.y, self.x, self.pool = ask, y, x, pool
+        self._planes = np.empty((2, *shape), np.float32)
+        self._bands, self._columns = y.blocks(_ROWS, _FINE), x.blocks(_COLUMNS, _FINE)
+        self._workers = min(ask.workers, len(self._bands))
+        self._decisions = [Decision(ask) for _ in range(self._workers)]
+
+    @staticmethod
+    def memory(ask: Ask, shape: tuple[int, ...], lines: tuple[Line, Line, Line]) -> int:
+        """Bytes at most, with scan axes `lines`."""
+        classes, height, width = shape
+        _, y, x = lines
+        given = min(height, _ROWS + 1)
+        rows = max(part.stop - part.start for part in y.blocks(_ROWS, _FINE))
+        columns = max(part.stop - part.start for part in x.blocks(_COLUMNS, _FINE))
+        bounds = 13 * classes * given * width  # three arrays of extremes, one of what may win
+        ends = 4 * 4 * classes * given * columns  # two of them, what lies between, and a product
+        scores = (10 + 4 * ask.uncertainty) * classes * rows * columns
+        return 8 * classes * height * width + ask.workers * max(bounds, ends + scores)
+
+    @property
+    def expected(self) -> np.ndarray:
+        """(K,) voxels of each class, where uncertainty was asked for."""
+        return np.sum([decision.expected for decision in self._decisions], axis=0)
+
+    def keep(self, slot: int, plane: np.ndarray) -> None:
+        """Take the plane (K, Y, X), which may be overwritten afterwards, into slot 0 or 1."""
+        self._planes[slot] = plane
+        self._decisions[0].check(self._planes[slot])
+
+    def write(
+        self,
+        slots: tuple[int, int],
+        line: Line,
+        z: slice,
+        out: np.ndarray,
+        doubt: np.ndarray | None,
+    ) -> None:
+        """Labels, and entropy where asked, of the scan's planes `z` between two slots."""
+        target = out[z], None if doubt is None else doubt[z]
+        below, above = (self._planes[slot] for slot in slots)
+
+        def work(worker: int) -> None:
+            for band in self._bands[worker :: self._workers]:
+                rows = slice(self.y.low[band][0], self.y.high[band][-1] + 1)
+                first = below[:, rows]
+                pair = first, (first if slots[0] == slots[1] else above[:, rows])
+                self._band(self._decisions[worker], pair, line.part(z), band, target)
+
+        list(self.pool.map(work, range(self._workers)))
+
+    def _band(self, decision: Decision, pair: tuple, z: tuple, band: slice, target: tuple) -> None:
+        """Every tile of some rows of the scan; target (labels, entropy) of its planes."""
+        labels, doubt = target
+        possible = _possible(pair[0], pair[1], decision)
+        for tile in self._columns:
+            columns = slice(self.x.low[tile][0], self.x.high[tile][-1] + 1)
+            classes = _left(possible, columns)
+            if len(classes) == 1:
+                labels[:, band, tile] = classes[0]
+                decision.expected[classes[0]] += labels[:, band, tile].size
+                continue
+            first, last = (plane[classes, :, columns] for plane in pair)
+            for plane, (keep, share) in enumerate(zip(z[2], z[3], strict=True)):
+                scores = self._high(self._wide(_mixed(first, last, keep, share), tile), band)
+                flat, shape = scores.reshape(len(classes), -1), scores.shape[1:]
+                won = np.take(classes, decision.winners(flat))
+                labels[plane, band, tile] = won.reshape(shape)
+                if doubt is not None:
+                    doubt[plane, band, tile] = decision.entropy(flat, classes).reshape(shape)
+
+    def _wide(self, scores: np.ndarray, tile: slice) -> np.ndarray:
+        """Scores (K, rows, columns) of prepared voxels at the scan's columns."""
+        low, high, keep, share = self.x.part(tile)
+        return _two(scores, low - low[0], high - low[0], keep, share, axis=2)
+
+    def _high(self, scores: np.ndarray, band: slice) -> np.ndarray:
+        """Scores (K, rows, X) of prepared rows at the scan's rows."""
+        low, high, keep, share = self.y.part(band)
+        return _two(scores, low - low[0], high - low[0], keep[:, None], share[:, None], axis=1)
+
+
+def _two(scores, low, high, keep, share, axis: int) -> np.ndarray:
+    """keep times what lies at `low` plus share times what lies at `high`, along an axis."""
+    found = np.take(scores, low, axis=axis, mode="clip")
+    found *= keep
+    other = np.take(scores, high, axis=axis, mode="clip")
+    other *= share
+    found += other
+    return found
+
+
+def _mixed(below: np.ndarray, above: np.ndarray, keep: float, share: float) -> np.ndarray:
+    if share == 0:
+        return below
+    scores = below * keep
+    scores += above * share
+    return scores
+
+
+def _left(possible: np.ndarray, columns: slice) -> np.ndarray:
+    """Classes that may count in any cell of some columns."""
+    last = max(1, possible.shape[1] - 1)  # one past the last cell
+    first = min(columns.start, last - 1)
+    cells = possible[:, first : max(columns.stop - 1, first + 1)]
+    return np.flatnonzero(np.maximum.reduce(cells, axis=1)).astype(
+        np.min_scalar_type(len(possible))
+    )
+
+
+def _possible(below: np.ndarray, above: np.ndarray, decision: Decision) -> np.ndarray:
+    """(K, X) bool: may the class count in some cell of the column, of planes (K, Y, X)?
+
+    A cell has the number of its first column; the last column is one of cells only where it is the
+    only one. Rows are looked at as one long line, which is quicker: what so lies between the end of
+    a row and the beginning of the next is in the last column, too, and means nothing.
+    """
+    classes, height, width = below.shape
+    lowest = _corners(np.minimum, below, above)
+    least = decision.least(np.maximum.reduce(lowest, axis=0))
+    possible = np.zeros((classes, max(1, height - 1) * width), np.uint8)
+    inside = possible.view(bool)[:, : len(least)]
+    np.greater_equal(_corners(np.maximum, below, above), least, out=inside)
+    return np.maximum.reduce(possible.reshape(classes, -1, width), axis=1)
+
+
+def _corners(extreme: np.ufunc, below: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """(K, cells): the extreme of each cell's corners; a single row or column is one of cells."""
+    classes, height, width = below.shape
+    found = below.reshape(classes, -1)
+    if below is not above:
+        found = extreme(found, above.reshape(classes, -1))
+    if width > 1:
+        found = extreme(found[:, :-1], found[:, 1:])
+    if height > 1:
+        found = extreme(found[:, :-width], found[:, width:])
+    return found

@@ -1,0 +1,121 @@
+"""Scores of voxels -> the label of each, and how sure it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, log
+from os import cpu_count
+from typing import get_args
+
+import numpy as np
+
+from tomos.inference.tiles import Scores
+from tomos.types import PackageError, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is wanted of the scores.
+
+    classes      K, the background among them, first
+    scores       "logits", or "probabilities", which sum to one
+    uncertainty  entropy and expected extents, too; classes whose probability in some region is
+                 everywhere below exp(-10) / K count as 0 there
+    threads      0: one a core
+    """
+
+    classes: int
+    scores: Scores = "logits"
+    uncertainty: bool = False
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.classes < 2**16:
+            raise SettingsError(f"expected 1 to 65535 classes, got {self.classes}")
+        if self.threads < 0:
+            raise SettingsError(f"expected threads of 0 or more, got {self.threads}")
+        if self.scores not in get_args(Scores):
+            raise SettingsError(f"scores: expected one of {get_args(Scores)}, got {self.scores!r}")
+
+    @property
+    def dtype(self) -> type[np.unsignedinteger]:
+        """Of the labels."""
+        return np.uint8 if self.classes < 2**8 else np.uint16
+
+    @property
+    def workers(self) -> int:
+        return self.threads or cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """A scan with a label for every voxel, on its own grid.
+
+    labels    uint8, uint16 from 255 classes on; 0 = background, also where nothing was prepared
+    entropy   uint8, None when not asked for: 0 = sure, 255 = every class as likely as the others,
+              that is log(K) nats
+    expected  (K,) voxels of each class as its probabilities sum up; None when not asked for
+    """
+
+    labels: np.ndarray
+    entropy: np.ndarray | None = None
+    expected: np.ndarray | None = None
+
+
+# A score is rounded nine times on its way, each time by 6e-8 at most, and so is its rival's.
+_ROUNDING = np.float32(2e-6)
+# Together at most exp(-10) of probability is left out: 7e-4 nats, half of what 1 of 255 stands for.
+_LEFT_OUT = 10.0
+
+
+class Decision:
+    """Scores (K, P) of P voxels -> which class wins, and how sure that is."""
+
+    def __init__(self, ask: Ask):
+        self.ask = ask
+        self.expected = np.zeros(ask.classes)
+        # The first of equal scores wins, as np.argmax has it: its code is the highest.
+        self._codes = np.arange(ask.classes, 0, -1, dtype=ask.dtype)[:, None]
+
+    def check(self, scores: np.ndarray) -> None:
+        """PackageError when a score (K, ...) is NaN or infinite."""
+        if not all(np.isfinite(np.add.reduce(one, axis=None)) for one in scores):
+            raise PackageError("expected finite scores, the network gave NaN or infinity")
+
+    def least(self, floor: np.ndarray) -> np.ndarray:
+        """The score below which a class counts for nothing where another one's is `floor`."""
+        least = floor - np.abs(floor) * _ROUNDING
+        if not self.ask.uncertainty:
+            return least
+        margin = _LEFT_OUT + log(self.ask.classes)
+        if self.ask.scores == "logits":
+            return least - np.float32(margin)
+        return np.minimum(least, np.float32(exp(-margin)))
+
+    def winners(self, scores: np.ndarray) -> np.ndarray:
+        """(P,) row of the highest of scores (K or fewer, P)."""
+        won = np.equal(scores, np.maximum.reduce(scores, axis=0))
+        codes = won.view(np.uint8) if self.ask.dtype is np.uint8 else won.astype(np.uint16)
+        codes *= self._codes[-len(scores) :]
+        found = np.maximum.reduce(codes, axis=0)
+        return np.subtract(self.ask.dtype(len(scores)), found, out=found)
+
+    def entropy(self, scores: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """(P,) uint8, of the scores (n, P) of the n classes that count; these are used up.
+
+        Adds to `expected`.
+        """
+        if self.ask.scores == "logits":
+            scores -= np.maximum.reduce(scores, axis=0)
+            likely = np.exp(scores)
+        else:
+            likely = scores.copy()
+            np.log(np.maximum(scores, 1e-30, out=scores), out=scores)
+        total = np.add.reduce(likely, axis=0)
+        scores *= likely
+        # H = -sum p log p with p = likely / total and log likely = what `scores` was.
+        nats = np.log(total) - np.add.reduce(scores, axis=0) / total
+        likely /= total
+        self.expected[classes] += np.add.reduce(likely, axis=1, dtype=np.float64)
+        share = nats * (255 / log(max(2, self.ask.classes)))
+        return np.rint(np.clip(share, 0, 255)).astype(np.uint8)

@@ -1,0 +1,36 @@
+"""Dice and cross-entropy together: one sees regions, the other every voxel."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from tomos.measures.losses import dice
+from tomos.measures.losses._overlap import at_least_single, overlap
+
+
+class Loss(dice.Loss):
+    """a (1 - Dice) + b cross-entropy, as in nnU-Net (Isensee et al. 2018, arXiv:1809.10486).
+
+    dice           a
+    cross_entropy  b; its term is the mean over the known voxels of each case
+
+    The other settings are those of `dice`. `weights_K` multiplies each class's term of the
+    cross-entropy and weighs the mean of the Dice over the classes.
+    """
+
+    KINDS: ClassVar = ("mask",)
+    dice: float = Field(1.0, ge=0)
+    cross_entropy: float = Field(1.0, ge=0)
+
+    def __call__(self, logits: Tensor, target: Tensor, weights_K: Tensor | None = None) -> Tensor:
+        log_p = F.log_softmax(at_least_single(logits), 1)
+        sums = overlap(log_p.exp(), target, self.batch, self.squared)
+        value_B = self.dice * self.of(sums, len(logits), weights_K)
+        weights_K = None if weights_K is None else weights_K.to(log_p)
+        wrong = F.nll_loss(log_p, target, weights_K, ignore_index=-1, reduction="none")
+        known_B = (target >= 0).flatten(1).sum(1)
+        return value_B + self.cross_entropy * wrong.flatten(1).sum(1) / known_B.clamp_min(1)

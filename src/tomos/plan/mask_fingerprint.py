@@ -1,0 +1,194 @@
+"""What the rules for masks look at: sizes and spacings of the grids, values inside the labels, how
+much and how often each label is there.
+
+Figures only, never a picture, as `tomos.plan.fingerprint`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from tomos.config import Settings
+from tomos.datasets import Dataset, prepare_case
+from tomos.plan.fingerprint import is_coloured
+from tomos.plan.symmetry import ORIENTATIONS, told_apart
+from tomos.transforms.prepare import Chain
+from tomos.transforms.prepare.resize import Step as Resize
+from tomos.types import Case, DatasetError, FormatError, Image, Progress, Silent
+
+SIDE = 64
+SAMPLED = 20_000  # values inside labels that are kept of a case
+IGNORED = 255
+
+
+class LabelFacts(Settings):
+    """One label: cases that hold it, and of these the median share of the voxels, the median and
+    the smallest volume in voxels."""
+
+    cases: int
+    share: float
+    median: int
+    smallest: int
+
+
+class MaskFingerprint(Settings):
+    """Figures of the part learned from, over `n_looked_at` cases.
+
+    axes        2: pictures, 3: volumes, on the axes of `orient`
+    sizes       (3, D) smallest, median, largest length along each axis, in voxels
+    spacings    (3, D) 10th percentile, median, 90th percentile, in mm; 1 where no size is known
+    placed      whether the grids have a known size in mm
+    colour      share of pictures with real colour
+    inside      values inside the labels: mean, spread, 0.5th and 99.5th percentile; of grey images
+    labels      class -> how much of it there is
+    told_apart  as in `Fingerprint`, of middle slices
+    """
+
+    n_cases: int = Field(ge=0)
+    n_patients: int = Field(ge=0)
+    patients_known: bool
+    n_val: int = Field(ge=0)
+    n_looked_at: int = Field(ge=0)
+    axes: int
+    sizes: tuple[tuple[int, ...], ...]
+    spacings: tuple[tuple[float, ...], ...]
+    placed: bool
+    colour: float = Field(ge=0, le=1)
+    units: dict[str, int]
+    modalities: dict[str, int]
+    types: dict[str, int]
+    inside: tuple[float, float, float, float]
+    labels: dict[str, LabelFacts]
+    told_apart: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is kept of one case."""
+
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    placed: bool
+    words: dict[str, str]
+    coloured: bool
+    values: np.ndarray
+    counts: np.ndarray
+    small: np.ndarray
+
+
+def mask_fingerprint(
+    train: Dataset, val: Dataset, look_at: int = 100, progress: Progress | None = None
+) -> MaskFingerprint:
+    """Measure `train` (only its size for `val`), looking at up to `look_at` of its cases.
+
+    Raises DatasetError when no case can be read, or pictures and volumes are mixed.
+    """
+    progress = progress or Silent()
+    masked = [case for case in train.cases if case.targets.get(train.info.target)]
+    picked = [masked[i] for i in _evenly(len(masked), look_at)]
+    looks, problem = [], ""
+    for done, case in enumerate(picked, 1):
+        progress.step(done, len(picked), "looking at cases")
+        try:
+            looks.append(_look(train, case))
+        except FormatError as error:
+            problem = problem or str(error)
+    if not looks:
+        raise DatasetError(
+            f"{train.folder}: none of {len(picked)} cases could be read with its mask; {problem}"
+        )
+    if len({len(look.size) for look in looks}) > 1:
+        raise DatasetError(f"{train.folder}: some cases are pictures, some volumes; divide the set")
+    sizes = np.array([look.size for look in looks])
+    spacings = np.array([look.spacing for look in looks])
+    placed = all(look.placed for look in looks)
+    if not placed:
+        spacings = np.ones_like(spacings)
+    small = np.stack([look.small for look in looks])
+    return MaskFingerprint(
+        n_cases=len(masked),
+        n_patients=len({case.group for case in masked}),
+        patients_known=all(case.patient for case in masked),
+        n_val=sum(bool(case.targets.get(val.info.target)) for case in val.cases),
+        n_looked_at=len(looks),
+        axes=sizes.shape[1],
+        sizes=_rows((sizes.min(0), np.median(sizes, 0), sizes.max(0)), int),
+        spacings=_rows(np.percentile(spacings, (10, 50, 90), axis=0), lambda v: round(float(v), 5)),
+        placed=placed,
+        colour=round(float(np.mean([look.coloured for look in looks])), 3),
+        units=_tally(looks, "unit"),
+        modalities=_tally(looks, "modality"),
+        types=_tally(looks, "type"),
+        inside=_inside(np.concatenate([look.values for look in looks])),
+        labels=_labels(train.classes, np.stack([look.counts for look in looks])),
+        told_apart={name: round(told_apart(small, name), 3) for name in ORIENTATIONS},
+    )
+
+
+def _look(train: Dataset, case: Case) -> _Look:
+    image, labels = prepare_case(train, case, Chain([{"step": "orient"}]))
+    grey = image.pixels.mean(axis=0)
+    values = grey[(labels > 0) & (labels != IGNORED)]
+    rng = np.random.default_rng(0)
+    if len(values) > SAMPLED:
+        values = rng.choice(values, SAMPLED, replace=False)
+    counts = np.bincount(labels.ravel(), minlength=IGNORED + 1)[: len(train.classes) + 1]
+    middle = grey[len(grey) // 2] if image.is_volume else grey
+    low, high = np.percentile(middle, (0.5, 99.5))
+    scaled = np.clip((middle - low) / max(high - low, 1e-6), 0, 1)
+    small = Resize(size=(SIDE, SIDE))(Image(scaled[None].astype(np.float32))).pixels[0]
+    return _Look(
+        size=image.size,
+        spacing=image.spacing,
+        placed=image.frame != "pixel",
+        words={
+            "unit": image.unit,
+            "modality": image.modality or "not stated",
+            "type": str(image.pixels.dtype),
+        },
+        coloured=is_coloured(image.pixels),
+        values=values,
+        counts=counts,
+        small=small,
+    )
+
+
+def _evenly(n: int, most: int) -> list[int]:
+    return sorted({int(i) for i in np.linspace(0, n - 1, min(n, most))})
+
+
+def _rows(values: Any, kind: Any) -> tuple[tuple[Any, ...], ...]:
+    return tuple(tuple(kind(value) for value in row) for row in values)
+
+
+def _tally(looks: list[_Look], key: str) -> dict[str, int]:
+    return dict(Counter(look.words[key] for look in looks).most_common())
+
+
+def _inside(values: np.ndarray) -> tuple[float, float, float, float]:
+    if not len(values):
+        raise DatasetError("every mask that was looked at is empty; there is nothing to learn")
+    low, high = np.percentile(values, (0.5, 99.5))
+    found = (values.mean(dtype=np.float64), values.std(dtype=np.float64), low, high)
+    mean, std, low, high = (round(float(value), 4) for value in found)
+    return mean, std, low, high
+
+
+def _labels(classes: tuple[str, ...], counts: np.ndarray) -> dict[str, LabelFacts]:
+    """From voxels (N, K + 1) of each label, background first."""
+    whole, found = counts.sum(axis=1), {}
+    for k, name in enumerate(classes, 1):
+        there = counts[:, k] > 0
+        own = counts[there, k]
+        found[name] = LabelFacts(
+            cases=int(there.sum()),
+            share=round(float(np.median(own / whole[there])), 6) if len(own) else 0.0,
+            median=int(np.median(own)) if len(own) else 0,
+            smallest=int(own.min()) if len(own) else 0,
+        )
+    return found

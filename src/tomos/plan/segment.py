@@ -1,0 +1,261 @@
+"""The rules for masks: from a fingerprint and a time budget to every choice.
+
+Each rule is a small function that returns a value and the sentence that goes into the plan. Grid,
+patch and strides follow nnU-Net (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z); what depends
+on time follows this machine's measured speed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from tomos.plan.mask_fingerprint import MaskFingerprint
+from tomos.plan.probe import Speed
+
+ANISOTROPIC = 3.0  # times: an axis that is so much coarser keeps a finer grid than its median
+LEAST = 4  # voxels of a side of the coarsest maps
+STAGES = {2: 7, 3: 6}
+WIDEST = {2: 512, 3: 320}  # maps of any stage
+# Voxels of a patch at most: more fit into memory, but are then seen too seldom. First guesses.
+VOXELS = {("cpu", 2): 2**16, ("cpu", 3): 2**17, ("cuda", 2): 2**18, ("cuda", 3): 2**21}
+AT_ONCE = {2: 2**18, 3: 2**18}  # voxels of a batch
+BATCHES = (2, 16)
+WIDTHS = (32, 24, 16, 12, 8)
+# Patches that a network must be shown to be worth choosing: a first guess.
+SHOWN = 3000
+EPOCHS = 40
+SHARE = 0.8  # of the budget that learning may take
+HARMLESS = 0.75  # below this, a flipped picture is hardly told from an upright one
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Patch and stages: one number an axis in `patch`, in each of `strides` and of `kernels`."""
+
+    patch: tuple[int, ...]
+    strides: tuple[tuple[int, ...], ...]
+    kernels: tuple[tuple[int, ...], ...]
+
+    @property
+    def voxels(self) -> int:
+        return int(np.prod(self.patch))
+
+    def options(self, width: int) -> dict[str, Any]:
+        """Of the network, whose first stage has `width` maps."""
+        dims = len(self.patch)
+        widths = [min(WIDEST[dims], width * 2**k) for k in range(len(self.strides))]
+        return {
+            "dims": dims,
+            "widths": widths,
+            "strides": [list(stride) for stride in self.strides],
+            "kernels": [list(kernel) for kernel in self.kernels],
+        }
+
+
+def spacing(fp: MaskFingerprint) -> tuple[float, ...]:
+    """Of the prepared grid, in mm: the median of the cases, a finer one along a coarse axis."""
+    low, median, _ = (np.array(row) for row in fp.spacings)
+    target = median.copy()
+    coarse = int(target.argmax())
+    others = np.delete(target, coarse)
+    if fp.axes == 3 and target[coarse] > ANISOTROPIC * others.min():
+        # Never finer than the others: nothing is there to be seen.
+        target[coarse] = max(low[coarse], others.max())
+    return tuple(round(float(value), 5) for value in target)
+
+
+def channels(fp: MaskFingerprint) -> int:
+    return 3 if fp.colour > 0.02 else 1
+
+
+def prepare(fp: MaskFingerprint) -> tuple[list[dict[str, Any]], str]:
+    """The steps from a file's pixels to the network's input, and why."""
+    steps: list[dict[str, Any]] = [{"step": "channels", "to": channels(fp)}]
+    reasons = ["colour kept" if channels(fp) == 3 else "no picture has colour: one channel"]
+    if fp.axes == 3:
+        steps.append({"step": "orient"})
+    target = spacing(fp)
+    if fp.placed and fp.axes == 3:
+        steps.append({"step": "resample", "spacing": list(target)})
+        shown = " x ".join(f"{value:g}" for value in target)
+        reasons.append(f"the median grid of the cases, {shown} mm, for all")
+    else:
+        reasons.append("every case keeps its own grid")
+    mean, std, low, high = fp.inside
+    if "HU" in fp.units:
+        centre, width = (low + high) / 2, max(1.0, high - low)
+        steps.append({"step": "window", "source": "fixed", "centre": centre, "width": width})
+        # A window brings its range to 0..1; mean and spread go along.
+        scale = {"mean": [(mean - low) / width], "std": [std / width]}
+        steps.append({"step": "normalise", "kind": "fixed", **scale})
+        reasons.append(
+            f"CT values are absolute: clipped to {low:g} .. {high:g} HU, where all but 1 % of the "
+            "values inside the labels lie, then their mean and spread"
+        )
+    else:
+        steps.append({"step": "normalise", "kind": "zscore"})
+        reasons.append("brightness depends on exposure: each case gets mean 0 and spread 1")
+    return steps, "; ".join(reasons)
+
+
+def size(fp: MaskFingerprint) -> np.ndarray:
+    """The median case on the prepared grid, in voxels."""
+    median, old = np.array(fp.sizes[1]), np.array(fp.spacings[1])
+    return np.maximum(1, np.round(median * old / np.array(spacing(fp)))).astype(int)
+
+
+def form(fp: MaskFingerprint, device: str) -> Form:
+    """The largest patch within the allowance, in the shape of the median case, and its stages."""
+    kind = "cuda" if device.startswith("cuda") else "cpu"
+    most = VOXELS[kind, fp.axes]
+    patch, grid = size(fp), np.array(spacing(fp))
+    found = _form(patch, grid)
+    while found.voxels > most:
+        # The side that is longest against the others loses a step, as it has most to lose.
+        step = np.prod(found.strides, axis=0)
+        longest = int((np.array(found.patch) / size(fp)).argmax())
+        sides = np.array(found.patch) / step
+        axis = longest if sides[longest] > 1 else int(sides.argmax())
+        patch = np.array(found.patch)
+        patch[axis] = max(LEAST, patch[axis] - step[axis])
+        found = _form(patch, grid)
+    return found
+
+
+def _form(patch: np.ndarray, grid: np.ndarray) -> Form:
+    """Stages for a patch: halve every axis that is not coarser than twice the finest one."""
+    dims = len(patch)
+    sides, apart = patch.astype(float), grid.astype(float)
+    strides, kernels = [(1,) * dims], [_kernel(apart)]
+    while len(strides) < STAGES[dims]:
+        long = sides / 2 >= LEAST
+        if not long.any():
+            break
+        step = np.where(long & (apart < 2 * apart[long].min()), 2, 1)
+        sides, apart = sides / step, apart * step
+        strides.append(tuple(int(k) for k in step))
+        kernels.append(_kernel(apart))
+    whole = np.prod(strides, axis=0)
+    fitting = -(-patch // whole) * whole
+    return Form(tuple(int(n) for n in fitting), tuple(strides), tuple(kernels))
+
+
+def _kernel(apart: np.ndarray) -> tuple[int, ...]:
+    return tuple(3 if value < 2 * apart.min() else 1 for value in apart)
+
+
+def batch(found: Form) -> int:
+    low, high = BATCHES
+    return max(low, min(high, AT_ONCE[len(found.patch)] // found.voxels))
+
+
+def augment(fp: MaskFingerprint, found: Form) -> tuple[list[dict[str, Any]], str]:
+    """The random changes that leave the mask true, and why."""
+    flips = [axis for axis in ("x", "y") if fp.told_apart[f"flip_{axis}"] < HARMLESS]
+    coarse = len(set(found.kernels[0])) > 1
+    steps: list[dict[str, Any]] = []
+    if flips:
+        steps.append({"step": "flip", **dict.fromkeys(flips, 0.5)})
+    steps += [
+        {"step": "rotate", "degrees": 180.0 if len(flips) == 2 and fp.axes == 2 else 15.0},
+        {"step": "scale", "factor": [0.8, 1.25]},
+        {"step": "noise", "sigma": [0.0, 0.1], "probability": 0.2},
+        {"step": "blur", "sigma": [0.5, 1.0], "probability": 0.2},
+        {"step": "contrast", "factor": [0.75, 1.33], "probability": 0.3},
+        {"step": "brightness", "shift": 0.25, "probability": 0.3},
+        {"step": "gamma", "gamma": [0.7, 1.5], "probability": 0.3},
+    ]
+    told = ", ".join(f"{name} {value:.2f}" for name, value in fp.told_apart.items())
+    words = f"flips along {', '.join(flips)}" if flips else "no flips"
+    plane = "; turned in the plane of the slices only" if coarse else ""
+    return steps, (
+        f"a flipped picture is told from an upright one with accuracy {told}: {words}{plane}; "
+        "changes of place, size and exposure as between two scans"
+    )
+
+
+class Machine(Protocol):
+    """What times networks with a form and a width: `quick` in the likeliest form, `measured` in the
+    best."""
+
+    def quick(self, found: Form, width: int, batch: int) -> Speed: ...
+    def measured(self, found: Form, width: int, batch: int) -> Speed: ...
+    def work(self, found: Form, width: int) -> int:
+        """Multiply-adds of one patch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """width  of the network's first stage; `speed` of it; `patches` in each of `epochs`"""
+
+    width: int
+    speed: Speed
+    epochs: int
+    patches: int
+    reason: str
+
+    @property
+    def seconds(self) -> float:
+        return self.speed.seconds * self.patches * self.epochs
+
+
+def choose(found: Form, minutes: float, machine: Machine, batch: int) -> Choice:
+    """The widest network that can be shown enough patches in the time, else the narrowest.
+
+    The narrowest is timed, the others are guessed from their multiply-adds; only those that may fit
+    are timed, too.
+    """
+    seconds = minutes * 60 * SHARE
+    *wider, narrow = WIDTHS
+    rate = machine.quick(found, narrow, batch).seconds / machine.work(found, narrow)
+    for width in wider:
+        # Many maps are worked on more efficiently than few, hence the generous guess.
+        if 0.5 * rate * machine.work(found, width) * SHOWN > seconds:
+            continue
+        if machine.quick(found, width, batch).seconds * SHOWN <= seconds:
+            break
+    else:
+        width = narrow
+    speed = machine.measured(found, width, batch)
+    shown = seconds / speed.seconds
+    epochs = int(max(1, min(EPOCHS, shown // (4 * batch))))
+    patches = max(1, round(shown / epochs / batch)) * batch
+    reason = (
+        f"a patch of {' x '.join(map(str, found.patch))} takes {1e3 * speed.seconds:.2g} ms to "
+        f"learn from here at {width} maps, so the minutes allow {shown:,.0f}; about {SHOWN:,} "
+        "are the least for a network of this width"
+    )
+    return Choice(width, speed, epochs, patches, reason)
+
+
+def train(choice: Choice, batch: int, seed: int) -> tuple[dict[str, Any], str]:
+    """Optimiser, schedule, loss and sampling, and why."""
+    steps = choice.epochs * choice.patches // batch
+    values: dict[str, Any] = {
+        "loss": "dice_cross_entropy",
+        "optimiser": "adamw",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+        "schedule": "cosine",
+        "warmup": 0.05,
+        "clip": 12.0,
+        "ema": round(max(0.9, min(0.999, 1 - 20 / max(1, steps))), 5),
+        "epochs": choice.epochs,
+        "patches": choice.patches,
+        "foreground": 0.5,
+        "batch": batch,
+        "precision": choice.speed.precision,
+        "channels_last": choice.speed.channels_last,
+        "threads": choice.speed.threads,
+        "seed": seed,
+    }
+    reason = (
+        "Dice and cross-entropy together: the one does not mind how small a label is, the other "
+        "teaches every voxel; half of the patches are cut around a labelled voxel, labels alike; "
+        "AdamW with cosine decay, the average of the last weights is kept"
+    )
+    return values, reason

@@ -1,0 +1,223 @@
+"""A model for masks on one part of a data set: its masks beside the true ones, and the figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tomos import datasets, formats
+from tomos import evaluate as figures
+from tomos.config import atomic_write
+from tomos.datasets import Dataset
+from tomos.evaluate import MaskTable
+from tomos.evaluate.mask_table import Unit
+from tomos.inference import MaskPredictor
+from tomos.measures.segmentation import LabelFigures, measure
+from tomos.types import (
+    Case,
+    DatasetError,
+    FormatError,
+    Image,
+    Mask,
+    PackageError,
+    Prediction,
+    Progress,
+    Silent,
+    StorageError,
+)
+
+SHOWN = ("dice", "iou", "nsd", "hd95")
+TOLERANCE = 1.0  # mm, of the NSD where nothing else is said; voxels where no size is known
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MasksJudged:
+    """A model for masks on one part of a data set.
+
+    failed  cases that could not be read, with the reason
+    looks   how many models have been judged on these cases so far, this one included
+    """
+
+    predictor: MaskPredictor
+    dataset: Dataset
+    table: MaskTable
+    metrics: Mapping[str, Any]
+    predictions: Mapping[str, Prediction] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+    looks: int = 0
+
+    @property
+    def page(self) -> Path:
+        """The report; there is one once `report` has written it."""
+        return next(path for path in self.files if path.suffix == ".html")
+
+    def to_json(self) -> dict:
+        return dict(self.metrics)
+
+    def lines(self) -> list[str]:
+        """The figures for a terminal."""
+        people = "patients" if self.table.patients_known else "cases counted as patients"
+        lines = [
+            f"{self.predictor.name} on {self.dataset.info.name}, {self.table.split}: "
+            f"{self.metrics['n_cases']} cases, {self.metrics['n_patients']} {people}"
+        ]
+        for name in SHOWN:
+            entry = self.metrics["overall"].get(name) or {}
+            if entry.get("value") is None:
+                continue
+            each = ", ".join(
+                f"{label} {of[name]['value']:.3f}"
+                for label, of in self.metrics["per_class"].items()
+                if (of.get(name) or {}).get("value") is not None
+            )
+            low, high = entry.get("low"), entry.get("high")
+            span = "" if low is None else f"  (95 % {low:.3f} to {high:.3f})"
+            lines.append(f"  {name:<6} {entry['value']:.3f}{span}  {each}")
+        if self.failed:
+            lines.append(f"  {len(self.failed)} could not be read or segmented")
+        if self.looks > 1:
+            lines.append(f"  {self.looks} models have been judged on these cases so far")
+        return [*lines, *(f"  {path}" for path in self.files)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """One case: its image, what is true, what was found."""
+
+    image: Image
+    truth: Mask
+    roi: np.ndarray | None
+    found: Prediction
+    figures: Mapping[str, LabelFigures]
+
+
+def judge(
+    predictor: MaskPredictor,
+    dataset: Dataset,
+    split: str,
+    by: Sequence[str] = (),
+    tolerance_mm: float = TOLERANCE,
+    progress: Progress | None = None,
+) -> MasksJudged:
+    """Predict and score every case of `split` that has a mask; nothing is written.
+
+    Raises DatasetError when the part has no case with a mask or its classes are not the model's.
+    """
+    progress = progress or Silent()
+    part = _masked(predictor, dataset, split)
+    found: dict[str, Prediction] = {}
+    measured: list[Mapping[str, LabelFigures]] = []
+    failed: dict[str, str] = {}
+    kept: list[Case] = []
+    unit: Unit = "voxels"
+    for done, case in enumerate(part.cases, 1):
+        progress.step(done, len(part), f"judging on {split}")
+        try:
+            seen = beside(predictor, part, case, tolerance_mm)
+        except (FormatError, PackageError) as error:
+            failed[case.name] = str(error)
+            continue
+        found[case.name] = _light(seen.found)
+        unit = seen.truth.unit
+        measured.append(seen.figures)
+        kept.append(case)
+    if not kept:
+        first = next(iter(failed.values()))
+        raise DatasetError(f"{dataset.folder}: no case of {split!r} could be judged; {first}")
+    table = _table(predictor, part.only(kept), measured, found, (split, unit, failed))
+    scored = figures.score_masks(table, subgroups=list(by) or None)
+    looks = _look(predictor, dataset, split)
+    return MasksJudged(predictor, dataset, table, scored, found, failed, looks=looks)
+
+
+def beside(
+    predictor: MaskPredictor, part: Dataset, case: Case, tolerance_mm: float = TOLERANCE
+) -> Beside:
+    """A case with its truth and what the model finds, on the image's own grid."""
+    image = formats.read(part.image(case))
+    target = part.target(predictor.manifest.target)
+    truth, inside = datasets.true_mask(part, case, image), datasets.region(case, image)
+    roi = None if inside is None else inside.labels > 0
+    prediction = predictor.predict_image(image, part.image(case))
+    mask = prediction.targets[predictor.manifest.target].mask
+    assert mask is not None
+    order = [0, *(predictor.classes.index(name) + 1 for name in target.classes)]
+    labels = np.array(order, np.uint8)[truth.labels]
+    known = measure(mask.labels, labels, predictor.classes, image.spacing, tolerance_mm, roi)
+    return Beside(image, truth.with_labels(labels), roi, prediction, known)
+
+
+def _light(prediction: Prediction) -> Prediction:
+    """Without the mask itself: a hundred volumes at once would not fit into memory."""
+    targets = {name: replace(a, mask=None, doubt=None) for name, a in prediction.targets.items()}
+    return replace(prediction, targets=targets)
+
+
+def _look(predictor: MaskPredictor, dataset: Dataset, split: str) -> int:
+    """Count this look at the part; a data set in a read-only place is not counted."""
+    mark = ",".join(part.sha256[:16] for part in predictor.manifest.graphs)
+    try:
+        return datasets.look(dataset, mark, split)
+    except StorageError:
+        return 0
+
+
+def _masked(predictor: MaskPredictor, dataset: Dataset, split: str) -> Dataset:
+    target = predictor.manifest.target
+    part = dataset.split(split)
+    part = part.only(case for case in part.cases if case.targets.get(target, ""))
+    if not len(part):
+        raise DatasetError(
+            f"{dataset.folder}: split {split!r} has no case with a mask; choose another with "
+            "--split"
+        )
+    given = dataset.target(target).classes
+    if set(given) - set(predictor.classes):
+        raise DatasetError(
+            f"{dataset.folder}: its labels are {', '.join(given)}; the model knows "
+            f"{', '.join(predictor.classes)}. Rename them in dataset.toml"
+        )
+    return part
+
+
+def _table(
+    predictor: MaskPredictor,
+    part: Dataset,
+    measured: Sequence[Mapping[str, LabelFigures]],
+    found: Mapping[str, Prediction],
+    about: tuple[str, Unit, Mapping[str, str]],
+) -> MaskTable:
+    split, unit, failed = about
+    columns = ["site", *dict.fromkeys(name for case in part.cases for name in case.clinical)]
+    cells = {name: [_cell(case, name) for case in part.cases] for name in columns if name != "roi"}
+    return MaskTable(
+        cases=[case.name for case in part.cases],
+        groups=np.array([case.group for case in part.cases]),
+        figures=measured,
+        classes=predictor.classes,
+        target=predictor.manifest.target,
+        dataset=part.info.name,
+        split=split,
+        columns={name: values for name, values in cells.items() if len(set(values)) > 1},
+        addresses=[part.image(case) for case in part.cases],
+        unit=unit,
+        failed=failed,
+        patients_known=all(case.patient for case in part.cases),
+        verdicts=[(found[c.name].verdict, found[c.name].reason) for c in part.cases],
+    )
+
+
+def _cell(case: Case, name: str) -> str:
+    return case.site if name == "site" else case.clinical.get(name, "")
+
+
+def save_metrics(judged: MasksJudged, path: Path) -> None:
+    """`metrics.json`"""
+    text = json.dumps(judged.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    atomic_write(path, text.encode())

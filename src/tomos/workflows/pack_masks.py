@@ -1,0 +1,183 @@
+"""From trained networks for masks to `model.tomos`: export, proof, what to keep, when to refer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tomos import datasets, package
+from tomos.datasets import Dataset
+from tomos.inference import MaskPredictor, example
+from tomos.measures.segmentation import figure_table, measure
+from tomos.package import Class, GraphPart, InputPart, Manifest, MaskPart, Network
+from tomos.plan import Plan
+from tomos.tasks import segment
+from tomos.types import FormatError, PackageError, Progress
+from tomos.workflows.card import mask_card
+from tomos.workflows.pack import summary, versions
+
+PARITY = 1e-4  # largest difference of fp32 logits between the network and its graph
+PARITY_CASES = 4  # tiles of the validation part, one and two at a time
+BETTER = 0.002  # Dice by which keeping only the largest part must be better on validation
+DOUBT = 3.0  # standard deviations of the validation's own spread
+FEWEST = 5  # validation cases that a class must be in for its doubt to be known
+MOST = 50  # validation cases that are looked at to decide
+
+
+def pack(
+    path: Path,
+    plan: Plan,
+    nets: Sequence[Any],
+    dataset: Dataset,
+    parts: tuple[datasets.Shelf, datasets.Shelf],
+    progress: Progress,
+) -> Path:
+    """Write `path`; PackageError when a graph does not reproduce its network.
+
+    nets   the trained torch networks, on the CPU, in evaluation mode
+    parts  what was learned from, and the validation part
+    """
+    train, val = parts
+    graphs, named = _export(nets, plan, val, progress)
+    manifest = Manifest(
+        name=dataset.info.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        task="segment",
+        target=plan.target,
+        kind="mask",
+        classes=tuple(Class(name=name) for name in plan.classes),
+        input=InputPart(channels=plan.channels, size=plan.size),
+        prepare=plan.prepare,
+        network=Network(name=plan.model.name, options=plan.model.options),
+        graphs=named,
+        views=plan.predict.views,
+        mask=MaskPart(overlap=plan.predict.overlap, largest=plan.predict.largest),
+        map_method="none",
+        features=all("features" in part.outputs for part in named),
+        licence=dataset.info.licence,
+        dataset=summary(dataset, plan, train, val),
+        versions=versions(),
+    )
+    manifest = _with_decision(manifest, graphs, dataset, val, progress)
+    bare = _predictor(manifest, graphs)
+    made = example.make(bare.chain, bare.networks, plan.channels, plan.size, spacing=_spacing(plan))
+    text = mask_card(manifest, plan)
+    manifest = manifest.model_copy(update={"example": made, "card": text.en, "card_zh": text.zh})
+    package.write(path, manifest, graphs)
+    return path
+
+
+def _spacing(plan: Plan) -> tuple[float, ...]:
+    """Of the synthetic example: what the preparation makes of it must be one tile."""
+    return plan.spacing if any(step["step"] == "resample" for step in plan.prepare) else ()
+
+
+def _export(
+    nets: Sequence[Any], plan: Plan, val: datasets.Shelf, progress: Progress
+) -> tuple[list[bytes], tuple[GraphPart, ...]]:
+    import torch
+
+    from tomos import models
+    from tomos.inference.network import OnnxRuntime
+    from tomos.train.segment import tiles_of
+
+    tiles = tiles_of(plan, val, PARITY_CASES)
+    graphs, parts = [], []
+    for number, net in enumerate(nets):
+        progress.step(number, len(nets), "exporting")
+        graph = models.to_onnx(net, torch.zeros(2, plan.channels, *plan.size))
+        runtime = OnnxRuntime(graph, f"graph {number}", plan.train.threads)
+        with torch.no_grad():
+            expected = net(torch.from_numpy(tiles)).numpy()
+        for batch in (1, 2):
+            _same(runtime, tiles, expected, batch, number)
+        graphs.append(graph)
+        parts.append(GraphPart(file=f"graphs/{number}.onnx", outputs=runtime.outputs))
+    return graphs, tuple(parts)
+
+
+def _same(runtime, tiles: np.ndarray, expected: np.ndarray, batch: int, number: int) -> None:
+    for i in range(0, len(tiles), batch):
+        came = runtime({"image": tiles[i : i + batch]}, ("logits",))["logits"]
+        off = float(np.abs(came - expected[i : i + batch]).max())
+        largest = max(1.0, float(np.abs(expected[i : i + batch]).max()))
+        if not off <= PARITY * largest:
+            raise PackageError(
+                f"export: the graph of network {number} differs from the trained network by "
+                f"{off:.2g} in the logits ({PARITY:g} of the largest, {largest:.3g}, is allowed, "
+                f"batch {batch}); nothing was written. Please report this with the plan.toml"
+            )
+
+
+def _predictor(manifest: Manifest, graphs: Sequence[bytes]) -> MaskPredictor:
+    from tomos.inference.network import OnnxRuntime
+
+    nets = [OnnxRuntime(graph, f"graph {n}") for n, graph in enumerate(graphs)]
+    return MaskPredictor.of(manifest, nets)
+
+
+def _with_decision(
+    manifest: Manifest,
+    graphs: Sequence[bytes],
+    dataset: Dataset,
+    val: datasets.Shelf,
+    progress: Progress,
+) -> Manifest:
+    """Of which classes only the largest part is kept, and how far the sum of the probabilities and
+    the labels usually disagree: both on the validation part."""
+    from tomos import formats
+
+    predictor = _predictor(manifest, graphs)
+    classes = predictor.classes
+    plain: list[Any] = []
+    kept: list[Any] = []
+    ratios: list[list[float]] = []
+    cases = val.cases[:MOST]
+    for done, case in enumerate(cases, 1):
+        progress.step(done, len(cases), "deciding on validation")
+        try:
+            image = formats.read(dataset.image(case))
+            truth = datasets.true_mask(dataset, case, image)
+            answer = predictor.predict_image(image).targets[manifest.target]
+        except FormatError:
+            continue  # it was left out of the validation part, too, or its file is gone
+        assert answer.mask is not None
+        labels = answer.mask.labels
+        for labelled, into in ((labels, plain), (segment.cleaned(labels, classes, classes), kept)):
+            into.append(measure(labelled, truth.labels, classes, image.spacing, 1.0))
+        ratios.append([_ratio(answer.amounts[name], answer.mask.unit) for name in classes])
+    if not plain:
+        return manifest
+    gain = np.nanmean(figure_table(kept, "dice") - figure_table(plain, "dice"), axis=0)
+    largest = [name for name, more in zip(classes, gain, strict=True) if more > BETTER]
+    part = manifest.mask.model_copy(
+        update={
+            "largest": tuple(dict.fromkeys([*manifest.mask.largest, *largest])),
+            "doubt": _doubt(classes, np.array(ratios)),
+        }
+    )
+    return manifest.model_copy(update={"mask": part})
+
+
+def _ratio(amount: Mapping[str, float], unit: str) -> float:
+    return amount["expected"] / amount[unit] if amount[unit] else np.nan
+
+
+def _doubt(classes: Sequence[str], ratios: np.ndarray) -> dict[str, tuple[float, float]]:
+    """(low, high) of expected over found that a class may have, where enough cases tell."""
+    found = {}
+    for name, column in zip(classes, ratios.T, strict=True):
+        logs = np.log(column[np.isfinite(column) & (column > 0)])
+        if len(logs) >= FEWEST:
+            middle = float(np.median(logs))
+            # At least a tenth: fifty cases do not know what the next one may be.
+            spread = max(DOUBT * float(logs.std()), 0.1)
+            found[name] = (
+                round(float(np.exp(middle - spread)), 4),
+                round(float(np.exp(middle + spread)), 4),
+            )
+    return found

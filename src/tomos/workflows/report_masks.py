@@ -1,0 +1,116 @@
+"""Fills the report of a model for masks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from tomos import evaluate as figures
+from tomos.evaluate import Card, MaskPicture, MaskReport, Notice, Words
+from tomos.plan import Plan
+from tomos.transforms.prepare import Chain, carry_labels
+from tomos.types import Case, FormatError, Mask, PackageError, Progress, Silent
+from tomos.workflows.background import Background, data_summary, looks_notice, plan_choices
+from tomos.workflows.card import MASK_NOT_FOR, MASK_PURPOSE, USERS
+from tomos.workflows.judging_masks import MasksJudged, beside, save_metrics
+
+WORST = 8
+ORIENT = Chain([{"step": "orient"}])
+
+
+def report(
+    judged: MasksJudged,
+    folder: Path,
+    background: Background | None = None,
+    progress: Progress | None = None,
+) -> MasksJudged:
+    """Write `metrics.json` and `report.html` to `folder`."""
+    progress = progress or Silent()
+    known = background or Background()
+    page = MaskReport(
+        metrics=judged.metrics,
+        table=judged.table,
+        title=judged.predictor.name,
+        card=_card(judged, known.plan),
+        data=data_summary(judged.dataset, known, judged.failed),
+        notices=[*known.notices, *_notices(judged)],
+        pictures=_pictures(judged, progress),
+        plan=plan_choices(known.plan),
+        training=known.training,
+        made=date.today().isoformat(),
+    )
+    progress.say("writing the report")
+    save_metrics(judged, folder / "metrics.json")
+    figures.write_mask_report(folder / "report.html", page)
+    return replace(judged, files=(folder / "metrics.json", folder / "report.html"))
+
+
+def _pictures(judged: MasksJudged, progress: Progress) -> list[MaskPicture]:
+    """The worst cases, and for comparison a middling and the best one; predicted once more, since
+    masks of all cases at once would not fit into memory."""
+    cases = {case.name: case for case in judged.dataset.cases}
+    chosen = figures.worst_masks(judged.table, WORST)
+    shown = []
+    for done, found in enumerate(chosen, 1):
+        progress.step(done, len(chosen), "drawing the worst cases")
+        try:
+            shown.append(_picture(judged, cases[found.case], found))
+        except (FormatError, PackageError):
+            continue
+    return shown
+
+
+def _picture(judged: MasksJudged, case: Case, found: figures.WorstMask) -> MaskPicture:
+    seen = beside(judged.predictor, judged.dataset, case)
+    mask = seen.found.targets[judged.predictor.manifest.target].mask
+    assert mask is not None
+    # On the axes that a radiologist expects.
+    image = ORIENT(seen.image)
+    turned = [
+        Mask.on(image, carry_labels(each, image), judged.predictor.classes)
+        for each in (replace(seen.truth, names=judged.predictor.classes), mask)
+    ]
+    return figures.mask_picture(found, image, *turned)
+
+
+def _card(judged: MasksJudged, plan: Plan | None) -> Card:
+    manifest = judged.predictor.manifest
+    limits: list[Words] = []
+    if not manifest.dataset.get("patients_known", True):
+        limits.append(
+            Words(
+                "Patients are not named in the data: intervals count every case as a patient.",
+                "数据未标明患者：置信区间把每个病例当作一名患者。",
+            )
+        )
+    limits.append(
+        Words(
+            "Made and tested on one data set; on another hospital's images figures can be lower.",
+            "仅在一个数据集上训练和测试；在其他医院的图像上指标可能下降。",
+        )
+    )
+    tile = " x ".join(map(str, manifest.input.size))
+    spacing = plan.spacing if plan and any(s["step"] == "resample" for s in plan.prepare) else ()
+    grid = f", {' x '.join(f'{mm:g}' for mm in spacing)} mm" if spacing else ""
+    return Card(
+        name=manifest.name,
+        version=manifest.created[:10],
+        purpose=MASK_PURPOSE,
+        intended_use=MASK_PURPOSE,
+        not_for=MASK_NOT_FOR,
+        users=USERS,
+        limits=limits,
+        licence=manifest.licence,
+        made=manifest.created,
+        inputs=Words(
+            f"{manifest.input.channels} channel(s), read in tiles of {tile}{grid}",
+            f"{manifest.input.channels} 通道，按 {tile}{grid} 分块读取",
+        ),
+        versions=manifest.versions,
+    )
+
+
+def _notices(judged: MasksJudged) -> list[Notice]:
+    """A case that failed, and those that would be referred, are told by the report itself."""
+    return looks_notice(judged.looks, judged.table.split)

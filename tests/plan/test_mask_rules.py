@@ -1,0 +1,148 @@
+"""The rules for masks: grids, patches and stages that a person can check."""
+
+import numpy as np
+import pytest
+
+from tomos.plan import segment
+from tomos.plan.mask_fingerprint import MaskFingerprint
+from tomos.plan.probe import Speed
+
+
+def fp(size, spacing=None, **changes):
+    axes = len(size)
+    values = {
+        "n_cases": 50,
+        "n_patients": 50,
+        "patients_known": True,
+        "n_val": 8,
+        "n_looked_at": 50,
+        "axes": axes,
+        "sizes": (size,) * 3,
+        "spacings": (spacing or (1.0,) * axes,) * 3,
+        "placed": spacing is not None,
+        "colour": 0.0,
+        "units": {"1": 50},
+        "modalities": {"MR": 50},
+        "types": {"int16": 50},
+        "inside": (100.0, 20.0, 50.0, 150.0),
+        "labels": {},
+        "told_apart": {"flip_x": 1.0, "flip_y": 1.0, "transpose": 1.0},
+    }
+    return MaskFingerprint.model_validate({**values, **changes})
+
+
+def test_a_small_volume_is_one_patch_with_three_halvings():
+    # 35 -> 17.5 -> 8.75 -> 4.4: nnU-Net's own plan for the hippocampus has 40 x 56 x 40, too.
+    found = segment.form(fp((35, 50, 35), (1.0, 1.0, 1.0)), "cpu")
+    assert found.patch == (40, 56, 40)
+    assert found.strides == ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
+    assert set(found.kernels) == {(3, 3, 3)}
+
+
+def test_thick_slices_are_halved_later_and_looked_across_later():
+    found = segment.form(fp((30, 512, 512), (5.0, 0.8, 0.8)), "cuda")
+    assert found.strides[1] == (1, 2, 2)
+    assert found.kernels[0] == (1, 3, 3)
+    assert found.kernels[-1] == (3, 3, 3)
+    assert found.patch[1] == found.patch[2] > 8 * found.patch[0]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize(
+    ("size", "spacing"),
+    [
+        ((500, 512, 512), (1.0, 0.8, 0.8)),
+        ((10, 300, 300), (8.0, 1.0, 1.0)),
+        ((584, 565), None),
+        ((120, 120), None),
+        ((4, 5, 6), (1.0, 1.0, 1.0)),
+        ((3000, 4000), None),
+    ],
+)
+def test_a_patch_keeps_the_allowance_and_fits_its_stages(size, spacing, device):
+    print_ = fp(size, spacing)
+    found = segment.form(print_, device)
+    kind = "cuda" if device == "cuda" else "cpu"
+    assert found.voxels <= segment.VOXELS[kind, len(size)]
+    step = np.prod(found.strides, axis=0)
+    assert not (np.array(found.patch) % step).any()
+    # No side is more than a step longer than the case itself.
+    assert (np.array(found.patch) < np.array(size) + step).all()
+
+
+def test_the_grid_of_coarse_slices_is_finer_than_their_median():
+    spacings = ((2.0, 0.7, 0.7), (5.0, 0.8, 0.8), (7.0, 0.9, 0.9))
+    mixed = fp((40, 300, 300), (5.0, 0.8, 0.8), spacings=spacings)
+    assert segment.spacing(mixed) == (2.0, 0.8, 0.8)
+    assert segment.spacing(fp((40, 40, 40), (2.0, 1.0, 1.0))) == (2.0, 1.0, 1.0)
+    assert segment.size(mixed).tolist() == [100, 300, 300]
+
+
+def test_ct_is_clipped_to_what_lies_inside_the_labels():
+    steps, why = segment.prepare(fp((40, 40, 40), (1.0, 1.0, 1.0), units={"HU": 50}))
+    window = next(step for step in steps if step["step"] == "window")
+    assert (window["centre"], window["width"]) == (100.0, 100.0)
+    normalise = steps[-1]
+    # A value of 100 becomes 0.5 in the window: the mean; 20 HU are 0.2 of it.
+    assert normalise["mean"] == [0.5]
+    assert normalise["std"] == [0.2]
+    assert "HU" in why
+
+
+def test_pictures_of_unknown_size_keep_their_grid():
+    steps, why = segment.prepare(fp((584, 565), colour=1.0))
+    assert [step["step"] for step in steps] == ["channels", "normalise"]
+    assert steps[0]["to"] == 3
+    assert "own grid" in why
+
+
+class Clock:
+    """A machine on which a patch takes `seconds` a map of the first stage."""
+
+    def __init__(self, seconds):
+        self.seconds, self.asked = seconds, []
+
+    def quick(self, found, width, batch):
+        self.asked.append(width)
+        return Speed(self.seconds * width, 500.0, "fp32", False, 2)
+
+    measured = quick
+
+    def work(self, found, width):
+        return width * 1000
+
+
+def test_the_widest_network_that_the_minutes_allow_is_taken():
+    found = segment.form(fp((35, 50, 35), (1.0, 1.0, 1.0)), "cpu")
+    # 10 minutes are 480 s of learning: 3,000 patches may take 0.16 s each, 16 maps of 0.01 s.
+    choice = segment.choose(found, 10, Clock(0.01), 2)
+    assert choice.width == 16
+    assert choice.patches % 2 == 0
+    assert choice.seconds == pytest.approx(480, rel=0.05)
+    assert segment.choose(found, 60, Clock(0.01), 2).width == 32
+    assert segment.choose(found, 0.5, Clock(0.01), 2).width == 8
+
+
+def test_hopeless_widths_are_not_timed():
+    found = segment.form(fp((35, 50, 35), (1.0, 1.0, 1.0)), "cpu")
+    clock = Clock(1.0)
+    assert segment.choose(found, 1, clock, 2).width == 8
+    assert clock.asked == [8, 8]
+
+
+def test_a_budget_of_a_few_steps_is_still_a_plan():
+    found = segment.form(fp((35, 50, 35), (1.0, 1.0, 1.0)), "cpu")
+    choice = segment.choose(found, 0.01, Clock(5.0), 2)
+    assert choice.epochs >= 1
+    assert choice.patches >= 2
+
+
+def test_flips_follow_the_symmetry_that_was_found():
+    found = segment.form(fp((120, 120)), "cpu")
+    steps, _ = segment.augment(fp((120, 120)), found)
+    assert "flip" not in [step["step"] for step in steps]
+    told = {"flip_x": 0.55, "flip_y": 0.6, "transpose": 0.5}
+    steps, why = segment.augment(fp((120, 120), told_apart=told), found)
+    assert steps[0] == {"step": "flip", "x": 0.5, "y": 0.5}
+    assert steps[1]["degrees"] == 180
+    assert "flips along x, y" in why
