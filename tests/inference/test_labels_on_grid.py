@@ -297,7 +297,9 @@ def test_uncertainty_as_computed_at_once(kind, surety):
     found = labels_on_grid(slabs(given), prepared, scan, Ask(6, kind, uncertainty=True, threads=2))
     change = np.linalg.inv(prepared.affine) @ scan.affine
     where = change[:3, :3] @ np.indices(scan.size).reshape(3, -1) + change[:3, 3:]
-    whole = np.stack([ndimage.map_coordinates(s, where, order=1, mode="nearest") for s in given])
+    whole = np.stack(
+        [ndimage.map_coordinates(s.astype(float), where, order=1, mode="nearest") for s in given]
+    )
     p = whole if kind == "probabilities" else softmax(whole)
     nats = -(p * np.log(np.maximum(p, 1e-200))).sum(axis=0).reshape(scan.size)
     step = np.log(6) / 255

@@ -146,3 +146,12 @@ def test_flips_follow_the_symmetry_that_was_found():
     assert steps[0] == {"step": "flip", "x": 0.5, "y": 0.5}
     assert steps[1]["degrees"] == 180
     assert "flips along x, y" in why
+
+
+def test_thick_slices_are_turned_in_their_plane_only():
+    thick = fp((30, 512, 512), (5.0, 0.8, 0.8))
+    steps, why = segment.augment(thick, segment.form(thick, "cpu"))
+    assert (steps[0]["degrees_x"], steps[0]["degrees_y"]) == (0, 0)
+    assert "plane" in why
+    cube = fp((64, 64, 64), (1.0, 1.0, 1.0))
+    assert "degrees_x" not in segment.augment(cube, segment.form(cube, "cpu"))[0][0]

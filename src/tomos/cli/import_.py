@@ -12,11 +12,14 @@ FLAGS = {
     "--labels": ("CSV", "a table with the labels of a folder of images: by path, UID or patient"),
     "--patient": ("RULE", "a column, a regular expression over the path, or 'none'"),
     "--positive": ("CLASS", "which of two classes is the finding, where their names do not tell"),
+    "--layout": ("NAME", "folders, masks, table, medmnist or dicom, instead of finding out"),
+}
+# What `run` has, too.
+MASKS = {
     "--masks": ("FOLDER", "the folder of the masks, where several look like it"),
     "--roi": ("FOLDER", "the folder of the fields of view: outside nothing is learned or judged"),
     "--classes": ("A,B", "what the labels of the masks are called, in the order of their values"),
     "--target": ("NAME", "what is learned, where a table has several: label, mask, ..."),
-    "--layout": ("NAME", "folders, masks, table, medmnist or dicom, instead of finding out"),
 }
 
 
@@ -27,7 +30,7 @@ def arguments(parser) -> None:
     flag("--dry-run", action="store_true", help="show what it would be, write nothing")
     flag("--copy", action="store_true", help="copy the images into the data set")
     add_column(parser)
-    for name, (value, meaning) in FLAGS.items():
+    for name, (value, meaning) in {**FLAGS, **MASKS}.items():
         flag(name, default="", metavar=value, help=meaning)
     meaning = "shares of train, val and test where the source has no split (default 70/10/20)"
     flag("--split", default="70/10/20", metavar="T/V/T", help=meaning)
@@ -43,6 +46,11 @@ def add_column(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--column", action="append", default=[], metavar="OURS=THEIRS", help=meaning
     )
+
+
+def add_masks(parser: argparse.ArgumentParser) -> None:
+    for name, (value, meaning) in MASKS.items():
+        parser.add_argument(name, default="", metavar=value, help=meaning)
 
 
 def column_names(pairs: list[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ HELP = "The whole way on your own data: import, check, plan, train, evaluate, ex
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    from tomos.cli.import_ import add_column
+    from tomos.cli.import_ import add_column, add_masks
     from tomos.cli.plan import options
     from tomos.cli.terminal import add_pdf
 
@@ -22,6 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--positive", default="", metavar="CLASS", help="the finding of two classes"
     )
     add_column(parser)
+    add_masks(parser)
     parser.add_argument("--images", default="", metavar="PATTERN", help="as '{:03d}.bmp'")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     add_pdf(parser)
@@ -44,6 +45,10 @@ def run(args: argparse.Namespace) -> int:
         positive=args.positive,
         columns=column_names(args.column),
         images=args.images,
+        masks=args.masks,
+        roi=args.roi,
+        classes=args.classes,
+        target=args.target,
         progress=Terminal(),
     )
     if args.json:

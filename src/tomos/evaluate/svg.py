@@ -34,13 +34,16 @@ class Plot:
     ):
         self.alt, self.height = alt, height
         self.x_range, self.y_range = x_range, y_range
+        # Long numbers must not run into the name of their axis.
+        self.left = max(LEFT, 20 + max(map(_width, (text for _, text in y_ticks)), default=0))
         self.parts: list[str] = []
         self._frame(x_ticks, y_ticks, x_label, y_label)
 
     def x(self, value):
         """Data -> place on the picture."""
         low, high = self.x_range
-        return LEFT + (np.asarray(value, float) - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+        share = (np.asarray(value, float) - low) / (high - low)
+        return self.left + share * (WIDTH - self.left - RIGHT)
 
     def y(self, value):
         """Data -> place on the picture, upwards."""
@@ -123,10 +126,10 @@ class Plot:
             self._text(at, bottom + 15, text, "middle")
         for value, text in y_ticks:
             at = float(self.y(value))
-            self.parts.append(f'<path class="grid" d="M{LEFT} {at:.1f}H{right}"/>')
-            self._text(LEFT - 6, at + 3.5, text, "end")
-        self.parts.append(f'<path class="axis" d="M{LEFT} {TOP}V{bottom}H{right}"/>')
-        self._label((LEFT + right) / 2, self.height - 8, x_label)
+            self.parts.append(f'<path class="grid" d="M{self.left:g} {at:.1f}H{right}"/>')
+            self._text(self.left - 6, at + 3.5, text, "end")
+        self.parts.append(f'<path class="axis" d="M{self.left:g} {TOP}V{bottom}H{right}"/>')
+        self._label((self.left + right) / 2, self.height - 8, x_label)
         middle = (TOP + bottom) / 2
         self._label(12, middle, y_label, f' transform="rotate(-90 12 {middle:.1f})"')
 
@@ -143,6 +146,11 @@ class Plot:
             return
         for name, form in (("en", said.en), ("zh", said.zh)):
             self.parts.append(f'<text class="label {name}" {at}>{escape(form)}</text>')
+
+
+def _width(text: str) -> float:
+    """About how wide a number is, at the size of small screens."""
+    return sum({".": 4.2, "−": 13.0, "-": 5.0}.get(letter, 7.6) for letter in text)
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[Tick]:

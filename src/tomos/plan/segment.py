@@ -155,12 +155,14 @@ def batch(found: Form) -> int:
 def augment(fp: MaskFingerprint, found: Form) -> tuple[list[dict[str, Any]], str]:
     """The random changes that leave the mask true, and why."""
     flips = [axis for axis in ("x", "y") if fp.told_apart[f"flip_{axis}"] < HARMLESS]
-    coarse = len(set(found.kernels[0])) > 1
+    coarse = fp.axes == 3 and found.kernels[0][0] < max(found.kernels[0])
     steps: list[dict[str, Any]] = []
     if flips:
         steps.append({"step": "flip", **dict.fromkeys(flips, 0.5)})
     steps += [
-        {"step": "rotate", "degrees": 180.0 if len(flips) == 2 and fp.axes == 2 else 15.0},
+        {"step": "rotate", "degrees": 180.0 if len(flips) == 2 and fp.axes == 2 else 15.0}
+        # Slices that lie far apart hold nothing of what a turn across them would show.
+        | ({"degrees_x": 0.0, "degrees_y": 0.0} if coarse else {}),
         {"step": "scale", "factor": [0.8, 1.25]},
         {"step": "noise", "sigma": [0.0, 0.1], "probability": 0.2},
         {"step": "blur", "sigma": [0.5, 1.0], "probability": 0.2},

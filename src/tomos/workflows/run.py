@@ -53,6 +53,10 @@ def run(
     positive: str = "",
     columns: Mapping[str, str] | None = None,
     images: str = "",
+    masks: str = "",
+    roi: str = "",
+    classes: str = "",
+    target: str = "",
     progress: Progress | None = None,
 ) -> Whole:
     """Import (unless SOURCE is a data set, or was imported), check, plan, train, judge, report.
@@ -69,7 +73,8 @@ def run(
         progress.say(f"importing {source}")
         import_data(
             source, dataset, labels=labels, patient=patient, positive=positive, columns=columns,
-            images=images, seed=seed, progress=progress,
+            images=images, masks=masks, roi=roi, classes=classes, target=target, seed=seed,
+            progress=progress,
         )  # fmt: skip
     progress.say("checking")
     checked = check(dataset, folder, progress)
