@@ -120,12 +120,18 @@ def test_what_it_says_beside_the_voxels(written):
     assert len(referenced.ReferencedInstanceSequence) == SIZE[0]
 
 
-@pytest.mark.skipif(not shutil.which("dciodvfy"), reason="needs dciodvfy of Debian's dicom3tools")
-def test_the_checker_of_dicom3tools_finds_no_error(written):
-    done = subprocess.run(["dciodvfy", written], capture_output=True, text=True)
+def errors(path) -> list[str]:
+    """What the checker of dicom3tools says is wrong."""
+    if not shutil.which("dciodvfy"):
+        pytest.skip("needs dciodvfy of Debian's dicom3tools")
+    done = subprocess.run(["dciodvfy", path], capture_output=True, text=True)
     said = done.stdout + done.stderr
     assert "Segmentation" in said
-    assert [line for line in said.splitlines() if line.startswith("Error")] == []
+    return [line for line in said.splitlines() if line.startswith("Error")]
+
+
+def test_the_checker_of_dicom3tools_finds_no_error(written):
+    assert errors(written) == []
 
 
 def test_a_mask_turned_against_its_source_is_written_right(tmp_path, image, mask):
@@ -221,6 +227,8 @@ def test_overlap_is_said_and_the_later_label_counts(tmp_path, image):
     back = formats.read_mask(path, image, None, notes=notes)
     assert back.labels[1, :, 0].tolist() == [1, 1, 2, 2, 2, 2]
     assert f"overlap in {SIZE[2]} voxels" in notes[0]
+    other = formats.read_mask(path, image, ("b", "a"), notes=[])
+    assert other.labels[1, :, 0].tolist() == [2, 2, 2, 1, 1, 1], "the later label, not segment"
 
 
 def test_segments_are_found_by_name_or_by_number(written, image, mask):
@@ -349,6 +357,7 @@ def test_a_single_picture(tmp_path, frame):
     formats.write_seg(mask, picture, tmp_path / "seg.dcm", FACTS)
     back = formats.read_mask(tmp_path / "seg.dcm", picture, None)
     assert np.array_equal(back.labels, mask.labels)
+    assert errors(tmp_path / "seg.dcm") == []
 
 
 def test_a_segmentation_of_another_film_is_refused(tmp_path):
@@ -404,6 +413,12 @@ def test_a_grid_that_is_not_the_source_s_is_refused(tmp_path, mask, image):
         formats.write_seg(
             Mask.on(cropped, mask.labels[1:], NAMES), cropped, tmp_path / "seg.dcm", FACTS
         )
+    turned = image.with_pixels(
+        image.pixels[..., ::-1],
+        image.affine @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1, 7], [0, 0, 0, 1.0]]),
+    )
+    with pytest.raises(GeometryError, match="cropped, turned or resampled"):
+        formats.write_seg(Mask.on(turned, mask.labels, NAMES), turned, tmp_path / "seg.dcm", FACTS)
     (tmp_path / "ct" / "7.dcm").unlink()
     with pytest.raises(GeometryError, match="missing"):
         formats.write_seg(mask, image, tmp_path / "seg.dcm", FACTS)

@@ -222,6 +222,9 @@ def test_a_palette_counts_by_its_index_or_its_colour(tmp_path):
     shades = picture(tmp_path / "grey.png", FLAT, "P", [0, 0, 0, 2, 2, 2, 1, 1, 1])
     mask = formats.read_mask(shades, PICTURE, NAMES)
     assert np.array_equal(mask.labels, np.array([0, 2, 1])[FLAT])
+    shades = picture(tmp_path / "shades.png", FLAT, "P", [0, 0, 0, 128, 128, 128, 255, 255, 255])
+    with pytest.raises(FormatError, match="found 0, 128, 255"):
+        formats.read_mask(shades, PICTURE, NAMES)
     # GIF packs its palette anew in every file: an index means nothing there.
     packed = picture(tmp_path / "m.gif", FLAT, "P", colours)
     with pytest.raises(FormatError, match="found 0x000000, 0x008000, 0x800000"):

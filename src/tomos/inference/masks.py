@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from tomos import formats
 from tomos import package as model_file
@@ -31,6 +34,21 @@ from tomos.types import (
 from tomos.types.prediction import Verdict
 
 BATCH = 2  # tiles in one run of the network
+MOST = 2**30  # bytes of scores that are held at once
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """prepared  the image as the networks see it; logits (K + 1, [Z,] Y, X) float32 on its grid"""
+
+    prepared: Image
+    logits: np.ndarray
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(K + 1, [Z,] Y, X) float32, which sum up to 1."""
+        shifted = np.exp(self.logits - self.logits.max(axis=0))
+        return shifted / shifted.sum(axis=0)
 
 
 class MaskPredictor:
@@ -113,9 +131,13 @@ class MaskPredictor:
         doubt: bool = False,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
+        scores: Scores | None = None,
     ) -> Prediction:
-        """The prediction for one image; refusals are raised (FormatError, PackageError)."""
-        found = self.labelled(image, progress, cancel)
+        """The prediction for one image; refusals are raised (FormatError, PackageError).
+
+        scores  what `scores` gave for this image, where it is there already
+        """
+        found = self.labelled(image, progress, cancel, scores)
         labels = segment.cleaned(found.labels, self.classes, self.manifest.mask.largest)
         mask = Mask.on(image, labels, self.classes)
         answer = Answer(
@@ -135,16 +157,41 @@ class MaskPredictor:
         )
 
     def labelled(
-        self, image: Image, progress: Progress | None = None, cancel: Cancel | None = None
+        self,
+        image: Image,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+        scores: Scores | None = None,
     ) -> Labelled:
         """Labels of every voxel of the image, as the networks say, with entropy and expected
         voxels. Raises PackageError for an image of other channels or axes."""
+        ask = Ask(classes=self.manifest.outputs, uncertainty=True, threads=self.threads)
+        if scores is not None:
+            slabs: Iterable[np.ndarray] = [scores.logits]
+            prepared = scores.prepared
+        else:
+            prepared = self._prepared(image)
+            slabs = self._slabs(prepared, progress, cancel)
+        return labels_on_grid(slabs, Grid.of(prepared), Grid.of(image), ask)
+
+    def scores(self, image: Image, most: int = MOST) -> Scores | None:
+        """Logits of the whole prepared image; None where they would take more than `most` bytes."""
+        prepared = self._prepared(image)
+        if 4 * self.manifest.outputs * prepared.pixels[0].size > most:
+            return None
+        slabs = [slab.copy() for slab in self._slabs(prepared)]
+        return Scores(prepared, np.concatenate(slabs, axis=1))
+
+    def _prepared(self, image: Image) -> Image:
         prepared = self.chain(image)
         self._check(prepared)
+        return prepared
+
+    def _slabs(
+        self, prepared: Image, progress: Progress | None = None, cancel: Cancel | None = None
+    ) -> Iterator[np.ndarray]:
         outputs = self.manifest.outputs
-        slabs = stitched(self.network, prepared.pixels, outputs, self.tiling, progress, cancel)
-        ask = Ask(classes=outputs, uncertainty=True, threads=self.threads)
-        return labels_on_grid(slabs, Grid.of(prepared), Grid.of(image), ask)
+        return stitched(self.network, prepared.pixels, outputs, self.tiling, progress, cancel)
 
     def example(self) -> Image | None:
         """The synthetic picture of the model file, None where it has none."""

@@ -17,7 +17,10 @@ from tomos.datasets import Dataset
 from tomos.evaluate import MaskTable
 from tomos.evaluate.mask_table import Unit
 from tomos.inference import MaskPredictor
+from tomos.inference.masks import Scores
 from tomos.measures.segmentation import LabelFigures, measure
+from tomos.measures.voxel_ranking import voxel_auroc
+from tomos.transforms.prepare import carry_labels
 from tomos.types import (
     Case,
     DatasetError,
@@ -31,7 +34,7 @@ from tomos.types import (
     StorageError,
 )
 
-SHOWN = ("dice", "iou", "nsd", "hd95")
+SHOWN = ("dice", "iou", "nsd", "hd95", "auroc")
 TOLERANCE = 1.0  # mm, of the NSD where nothing else is said; voxels where no size is known
 
 
@@ -95,6 +98,7 @@ class Beside:
     roi: np.ndarray | None
     found: Prediction
     figures: Mapping[str, LabelFigures]
+    auroc: Mapping[str, float]
 
 
 def judge(
@@ -114,6 +118,7 @@ def judge(
     found: dict[str, Prediction] = {}
     measured: list[Mapping[str, LabelFigures]] = []
     failed: dict[str, str] = {}
+    ranked: list[Mapping[str, float]] = []
     kept: list[Case] = []
     unit: Unit = "voxels"
     for done, case in enumerate(part.cases, 1):
@@ -126,11 +131,12 @@ def judge(
         found[case.name] = _light(seen.found)
         unit = seen.truth.unit
         measured.append(seen.figures)
+        ranked.append(seen.auroc)
         kept.append(case)
     if not kept:
         first = next(iter(failed.values()))
         raise DatasetError(f"{dataset.folder}: no case of {split!r} could be judged; {first}")
-    table = _table(predictor, part.only(kept), measured, found, (split, unit, failed))
+    table = _table(predictor, part.only(kept), measured, found, (split, unit, failed), ranked)
     scored = figures.score_masks(table, subgroups=list(by) or None)
     looks = _look(predictor, dataset, split)
     return MasksJudged(predictor, dataset, table, scored, found, failed, looks=looks)
@@ -144,13 +150,29 @@ def beside(
     target = part.target(predictor.manifest.target)
     truth, inside = datasets.true_mask(part, case, image), datasets.region(case, image)
     roi = None if inside is None else inside.labels > 0
-    prediction = predictor.predict_image(image, part.image(case))
+    scores = predictor.scores(image)
+    prediction = predictor.predict_image(image, part.image(case), scores=scores)
     mask = prediction.targets[predictor.manifest.target].mask
     assert mask is not None
     order = [0, *(predictor.classes.index(name) + 1 for name in target.classes)]
     labels = np.array(order, np.uint8)[truth.labels]
+    truth = truth.with_labels(labels)
     known = measure(mask.labels, labels, predictor.classes, image.spacing, tolerance_mm, roi)
-    return Beside(image, truth.with_labels(labels), roi, prediction, known)
+    ranked = _auroc(scores, replace(truth, names=predictor.classes), inside)
+    return Beside(image, truth, roi, prediction, known, ranked)
+
+
+def _auroc(scores: Scores | None, truth: Mask, inside: Mask | None) -> dict[str, float]:
+    """Class -> how well its probability ranks voxels, on the prepared grid; NaN where the class is
+    not there, or the image too large to hold all its scores."""
+    if scores is None:
+        return dict.fromkeys(truth.names, float("nan"))
+    labels = carry_labels(truth, scores.prepared)
+    roi = None if inside is None else carry_labels(inside, scores.prepared) > 0
+    chances = scores.probabilities
+    return {
+        name: voxel_auroc(chances[k], labels == k, roi) for k, name in enumerate(truth.names, 1)
+    }
 
 
 def _light(prediction: Prediction) -> Prediction:
@@ -192,6 +214,7 @@ def _table(
     measured: Sequence[Mapping[str, LabelFigures]],
     found: Mapping[str, Prediction],
     about: tuple[str, Unit, Mapping[str, str]],
+    ranked: Sequence[Mapping[str, float]],
 ) -> MaskTable:
     split, unit, failed = about
     columns = ["site", *dict.fromkeys(name for case in part.cases for name in case.clinical)]
@@ -207,6 +230,7 @@ def _table(
         columns={name: values for name, values in cells.items() if len(set(values)) > 1},
         addresses=[part.image(case) for case in part.cases],
         unit=unit,
+        auroc=ranked,
         failed=failed,
         patients_known=all(case.patient for case in part.cases),
         verdicts=[(found[c.name].verdict, found[c.name].reason) for c in part.cases],

@@ -11,7 +11,6 @@ import io
 import uuid
 import warnings
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +151,6 @@ def _mend(image: Dataset) -> None:
             setattr(image, keyword, None)
 
 
-@cache
 def _highdicom() -> Any:
     """highdicom. Its and pydicom's warnings repeat what is in a header, the patient's name as well,
     which does not belong into a log."""
