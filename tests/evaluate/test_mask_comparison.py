@@ -93,7 +93,7 @@ def test_the_page_says_it_in_both_languages(tmp_path):
     result = compared(bad, good, names=("old", "new <b>"))
     write_comparison(tmp_path / "c.html", result)
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
-    assert "the Dice of new &lt;b&gt; is" in page and "new &lt;b&gt; 的 Dice 系数 比 old" in page
+    assert "the Dice of new &lt;b&gt; is" in page and "new &lt;b&gt; 的 Dice 系数比 old" in page
     assert '<section id="classes"' in page and page.count(">tumour</th>") == 4
     assert "(HD95), mm" in page and "按患者配对置换检验" in page
     write_comparison(tmp_path / "same.html", compared(good, good))

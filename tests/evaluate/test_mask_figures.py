@@ -151,8 +151,17 @@ def test_a_class_that_is_nowhere_has_no_figure_and_no_part_in_the_mean():
 def test_a_resample_without_a_rare_class_does_not_count_for_the_mean():
     """b, always 0, is in one case of ten. A mean without it would reach 1."""
     cases = [{"a": (9, 9, 9), "b": (0, 5, 0) if i == 0 else NONE} for i in range(10)]
-    overall = mask_figures(by_counts(*cases))(np.array([[1] * 10, [0] + [1] * 9]))
+    table = by_counts(*cases)
+    overall = mask_figures(table)(np.array([[1] * 10, [0] + [1] * 9]))
     assert overall[OVERALL, "dice"][0] == 0.5 and np.isnan(overall[OVERALL, "dice"][1])
+    used = score(table)["overall"]["dice"]["resamples"]
+    assert 0.5 < used / 200 < 0.8, "one of ten patients is drawn in about 65 % of resamples"
+
+
+def test_no_interval_where_hardly_a_resample_holds_every_class():
+    cases = [{f"c{k}": (9, 9, k) if i == k else NONE for k in range(1, 9)} for i in range(9)]
+    dice = score(by_counts(*cases))["overall"]["dice"]
+    assert dice["low"] is None and dice["note"] == "too few resamples hold every class"
 
 
 def test_voxel_auroc_is_a_mean_over_cases_where_it_is_defined():

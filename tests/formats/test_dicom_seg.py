@@ -9,51 +9,11 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
-from pydicom.sr.codedict import codes
+from seg_phantom import FACTS, NAMES, SIZE, affine, changed, labels, segmentation, series
 
 from tomos import formats
-from tomos.formats import Code, SegmentationFacts, dicom
+from tomos.formats import dicom
 from tomos.types import FormatError, GeometryError, Image, Mask, Origin, SettingsError
-
-SIZE = (5, 6, 8)
-NAMES = ("左肺 left lung", "tumour")
-FACTS = SegmentationFacts(
-    "lungs", "1.2", types={"tumour": Code("108369006", "SCT", "Neoplasm")},
-    categories={"tumour": Code("49755003", "SCT", "Morphologically Abnormal Structure")},
-)  # fmt: skip
-SHARED = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "SeriesNumber": "7",
-          "FrameOfReferenceUID": "1.2.3.5", "PatientID": "p7", "PatientName": "王^小東",
-          "StudyDate": "20240131"}  # fmt: skip
-
-
-def affine(seed: int) -> np.ndarray:
-    """Index (z, y, x) -> RAS mm: oblique, anisotropic, turned otherwise for every seed."""
-    turned, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
-    made = np.eye(4)
-    made[:3, :3] = turned * [3.0, 0.7, 1.1]
-    made[:3, 3] = [-40, 60, 900]
-    return made
-
-
-def labels(size=SIZE) -> np.ndarray:
-    """Two labels; slices 0 and 3 hold none of the first, slice 0 nothing at all."""
-    found = np.random.default_rng(1).integers(0, 3, size).astype(np.uint8)
-    found[0] = 0
-    found[3][found[3] == 1] = 0
-    return found
-
-
-def series(folder, place=None, **header) -> Image:
-    """A CT series of SIZE, its files named against the order of the slices; read."""
-    place = affine(0) if place is None else place
-    for z in range(SIZE[0]):
-        at = place.copy()
-        at[:3, 3] += z * place[:3, 0]
-        pixels = np.full((1, *SIZE[1:]), z, np.int16)
-        own = {key: value(z) if callable(value) else value for key, value in header.items()}
-        dicom.write(Image(pixels, at, "patient", "HU", "CT"), folder / f"{9 - z}.dcm",
-                    {**SHARED, "SOPInstanceUID": f"1.2.3.4.{z + 1}", **own})  # fmt: skip
-    return formats.read(folder)
 
 
 @pytest.fixture
@@ -72,14 +32,6 @@ def written(tmp_path, image, mask):
     """The path of a segmentation of `image`."""
     formats.write_seg(mask, image, tmp_path / "seg.dcm", FACTS)
     return tmp_path / "seg.dcm"
-
-
-def changed(path, change):
-    """The file after `change` of its pydicom data set."""
-    dataset = pydicom.dcmread(path)
-    change(dataset)
-    dataset.save_as(path)
-    return path
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -186,21 +138,6 @@ def test_one_slice_takes_the_frames_that_are_its(written, tmp_path, mask):
         assert np.array_equal(back.labels, mask.labels[index])
 
 
-def segmentation(path, image, pixels, kind, names=("a", "b"), **more):
-    """As highdicom writes it from the files of `image`."""
-    files = [pydicom.dcmread(path.parent / "ct" / f"{9 - z}.dcm") for z in range(SIZE[0])]
-    if image.pixels[0, 0, 0, 0] != 0:
-        files.reverse()
-    described = [
-        highdicom.seg.SegmentDescription(k, name, codes.SCT.Tissue, codes.SCT.Tissue, "MANUAL")
-        for k, name in enumerate(names, 1)
-    ]
-    highdicom.seg.Segmentation(
-        files, pixels, kind, described, "1.2.3.9", 9, "1.2.3.9.1", 1, "m", "n", "1", "0", **more
-    ).save_as(path)
-    return path
-
-
 def test_fractions_count_from_one_half_on_and_the_highest_wins(tmp_path, image):
     pixels = np.zeros((*SIZE, 2), np.float32)
     pixels[1, 0, :4] = [[0.49, 0], [0.51, 0], [0.6, 0.9], [0.9, 0.6]]
@@ -240,92 +177,6 @@ def test_segments_are_found_by_name_or_by_number(written, image, mask):
     assert np.array_equal(one.labels, mask.labels == 2)
     with pytest.raises(SettingsError, match="labels from 0 to 1"):
         formats.read_mask(written, image, ("tumour",), {1: 0, 2: 2})
-
-
-def frame(dataset, number):
-    return dataset.PerFrameFunctionalGroupsSequence[number]
-
-
-def move(dataset):
-    """Frame 2 to a slice that the image does not have, its reference with it."""
-    frame(dataset, 2).PlanePositionSequence[0].ImagePositionPatient = [0, 0, 0]
-    del frame(dataset, 2).DerivationImageSequence
-
-
-def contradict(dataset):
-    """Frame 2 refers to one slice and lies on another."""
-    one, other = frame(dataset, 2), frame(dataset, 1)
-    one.PlanePositionSequence = other.PlanePositionSequence
-
-
-def foreign(dataset):
-    """Every frame drawn on other images, in a frame of reference of their own."""
-    dataset.FrameOfReferenceUID = "9.9"
-    for each in dataset.PerFrameFunctionalGroupsSequence:
-        source = each.DerivationImageSequence[0].SourceImageSequence[0]
-        source.ReferencedSOPInstanceUID = "9.8"
-
-
-def twice(dataset):
-    groups = dataset.PerFrameFunctionalGroupsSequence
-    dataset.PerFrameFunctionalGroupsSequence = [groups[0], *groups[:-1]]
-
-
-def unknown_segment(dataset):
-    frame(dataset, 1).SegmentIdentificationSequence[0].ReferencedSegmentNumber = 9
-
-
-def turned_a_little(dataset):
-    shared = dataset.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
-    x, y = np.reshape(shared.ImageOrientationPatient, (2, 3)).astype(float)
-    angle = 0.2
-    x, y = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    shared.ImageOrientationPatient = [f"{value:.9f}" for value in (*x, *y)]
-
-
-def another_study(dataset):
-    dataset.StudyInstanceUID = "9.7"
-
-
-def undescribed(dataset):
-    dataset.PerFrameFunctionalGroupsSequence = dataset.PerFrameFunctionalGroupsSequence[1:]
-
-
-def many(dataset):
-    dataset.NumberOfFrames = 10**9
-
-
-def no_segments(dataset):
-    del dataset.SegmentSequence
-
-
-@pytest.mark.parametrize(
-    "change,reason",
-    [
-        (move, "#2: .*belongs to another image|#2: .*beside it"),
-        (contradict, r"#2: refers to slice \d of the image and lies on slice \d"),
-        (foreign, "frame of reference 9.9"),
-        (twice, "another frame of the same segment"),
-        (unknown_segment, "#1: .*segment 9"),
-        (turned_a_little, "beside it"),
-        (another_study, r"is of the study 1\.2\.3; it is of the study 9\.7"),
-        (undescribed, "7 frames, of which 6 say"),
-        (many, "declares|frames, of which"),
-        (no_segments, "describes no segment"),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_what_contradicts_itself_or_the_image_is_refused(written, image, change, reason):
-    with pytest.raises(FormatError, match=reason):
-        formats.read_mask(changed(written, change), image, NAMES)
-
-
-def test_a_segmentation_that_is_cut_is_refused(written, image):
-    whole = written.read_bytes()
-    for length in (len(whole) - 1, len(whole) // 2, 400):
-        written.write_bytes(whole[:length])
-        with pytest.raises(FormatError):
-            formats.read_mask(written, image, NAMES)
 
 
 def test_frames_of_another_series_are_laid_by_position(tmp_path, written, mask):

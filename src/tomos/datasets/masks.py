@@ -5,33 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from tomos import formats
-from tomos.types import DatasetError, FormatError, Image, Progress
+from tomos.datasets.survey import in_threads
+from tomos.types import DatasetError, FormatError, Progress
 
 MOST = 254  # labels; more values than that are a picture, not a mask
 FOREGROUND = "foreground"
-
-
-def raw_values(image: Image) -> np.ndarray:
-    """The values of a mask as its file has them, (Z, Y, X) or (Y, X) integers.
-
-    Raises FormatError for colours, and for values that are no whole numbers.
-    """
-    where = image.origin.path or "mask"
-    pixels = image.pixels[0]
-    if any(not np.array_equal(pixels, other) for other in image.pixels[1:]):
-        raise FormatError(
-            f"{where}: expected one value a pixel, got {image.channels} channels that differ; "
-            "save the mask in grey or as a palette of labels"
-        )
-    if pixels.dtype.kind not in "iub":
-        whole = np.rint(pixels)
-        if not np.isfinite(pixels).all() or np.abs(whole - pixels).max() > 1e-3:
-            raise FormatError(f"{where}: expected whole numbers as labels, got fractions")
-        pixels = whole.astype(np.int64)
-    return pixels
 
 
 def values_in(addresses: Sequence[str], progress: Progress) -> dict[int, int]:
@@ -42,23 +21,28 @@ def values_in(addresses: Sequence[str], progress: Progress) -> dict[int, int]:
     """
     found: Counter[int] = Counter()
     problem, read = "", 0
-    for done, image in enumerate(formats.read_many(addresses), 1):
+    for done, (address, values) in enumerate(in_threads(_values, iter(addresses)), 1):
         progress.step(done, len(addresses), "masks looked at")
-        try:
-            if isinstance(image, FormatError):
-                raise image
-            found.update(np.unique(raw_values(image)).tolist())
-            read += 1
-        except FormatError as error:
-            problem = problem or str(error)
+        if isinstance(values, str):
+            problem = problem or values
+            continue
+        found.update(values)
+        read += 1
         if len(found) > MOST + 1:
             raise DatasetError(
-                f"{addresses[done - 1]}: more than {MOST} different values so far: this looks like "
-                "a picture, not a mask; JPEG does not keep labels, save masks as PNG or NIfTI"
+                f"{address}: more than {MOST} different values so far: this looks like a picture, "
+                "not a mask; JPEG does not keep labels, save masks as PNG or NIfTI"
             )
     if not read:
         raise DatasetError(f"none of {len(addresses)} masks could be read; {problem}")
     return dict(sorted(found.items()))
+
+
+def _values(address: str) -> list[int] | str:
+    try:
+        return formats.mask_values(address)
+    except FormatError as error:
+        return str(error)
 
 
 def named(

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tomos.config import atomic_write
-from tomos.evaluate.language import Text, Words, both, words
+from tomos.evaluate.language import Text, Words, both, spaced, words
 from tomos.evaluate.markup import forest, section, table, with_interval
 from tomos.evaluate.names import metric, short, split
-from tomos.evaluate.numbers import count, interval
+from tomos.evaluate.numbers import count, interval, round_up
 from tomos.evaluate.page import page
 
 LESS_IS_BETTER = ("brier", "ece", "mae", "hd95")
@@ -81,13 +81,13 @@ def _verdict(comparison: Mapping[str, Any]) -> Words:
     first, second = comparison["comparison"]
     primary = comparison.get("primary", "auroc")
     figure, difference = metric(primary), comparison["metrics"][primary]["difference"]
-    cases = _cases(comparison)
+    cases, name = _cases(comparison), spaced(figure.zh)
     if difference["value"] is None or difference["p"] is None:
         return Words(f"The {figure.en} cannot be compared here.", f"此处无法比较 {figure.zh}。")
     if difference["value"] == 0:
         return Words(
             f"On {cases.en}, the {figure.en} of {second} is the same as that of {first}.",
-            f"在{cases.zh}上，{second} 与 {first} 的 {figure.zh} 相同。",
+            f"在{cases.zh}上，{second} 与 {first} 的 {name}相同。",
         )
     more = Words("higher", "高") if difference["value"] > 0 else Words("lower", "低")
     size, p = f"{abs(difference['value']):.3f}", p_value(difference["p"])
@@ -103,7 +103,7 @@ def _verdict(comparison: Mapping[str, Any]) -> Words:
     return Words(
         f"On {cases.en}, the {figure.en} of {second} is {size} {more.en} than that of {first} "
         f"(95 % interval of the difference {interval(difference).en[1:-1]}, {p}). {end.en}",
-        f"在{cases.zh}上，{second} 的 {figure.zh} 比 {first} {more.zh} {size}"
+        f"在{cases.zh}上，{second} 的 {name}比 {first} {more.zh} {size}"
         f"（差值的 95 % 区间 {interval(difference).zh[1:-1]}，{p}）。{end.zh}",
     )
 
@@ -143,8 +143,7 @@ def _bars(rows: Mapping[str, Any], unit: Words | None = None) -> str:
             f"{p}；多重检验校正（Holm）后 {adjusted}。{method.zh or method.en}。",
         )
         drawn.append((both(title), difference, both(note)))
-    reach = float(f"{reach * 1.05:.1g}") if float(f"{reach * 1.05:.1g}") >= reach else reach * 1.1
-    reach = round(reach, 3)
+    reach = round_up(reach)
     return forest(drawn, low=-reach, high=reach, mark=0.0, digits=2 if unit else 3)
 
 

@@ -49,6 +49,11 @@ def attribute(text: Text) -> str:
     return escape(joined, quote=True)
 
 
+def spaced(zh: str) -> str:
+    """Chinese with a space behind it where it ends in a Latin letter, to go on in Chinese."""
+    return f"{zh} " if zh[-1:].isascii() else zh
+
+
 def joined(texts: list[Words], en: str = " ", zh: str = "") -> Words:
     """Several sentences as one."""
     return Words(en.join(t.en for t in texts), zh.join(t.zh or t.en for t in texts))

@@ -70,6 +70,9 @@ def mask_measured(table: MaskTable, resamples: int, seed: int) -> tuple[dict[Key
         value = float(values[0])
         low, high = percentile(drawn[:, column])
         entry: dict = {"value": value, "low": min(low, value), "high": max(high, value)}
+        used = int(np.isfinite(drawn[:, column]).sum())
+        if used < len(drawn):
+            entry["resamples"] = used  # those that hold every class
         if not np.isfinite(low):
             entry.update(low=None, high=None, note="too few resamples hold every class")
         elif high - low <= 1e-12 * max(1.0, abs(value)):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from tomos.evaluate.language import Words
 
 
@@ -27,6 +29,13 @@ def interval(entry: Mapping[str, Any], digits: int = 3) -> Words:
 def decimals(size: float) -> int:
     """How many decimals show three figures of a number as large as `size`, at most three."""
     return next((n for n, limit in ((0, 100), (1, 10), (2, 1)) if abs(size) >= limit), 3)
+
+
+def round_up(value: float) -> float:
+    """The next of 1, 1.5, 2, 3, 5, 7.5, 10, ... of any power of ten: where a scale may end."""
+    power = 10.0 ** np.floor(np.log10(value))
+    steps = (step * power for step in (1, 1.5, 2, 3, 5, 7.5, 10))
+    return float(f"{next(end for end in steps if end >= value * (1 - 1e-9)):.3g}")
 
 
 def percent(value: float, digits: int | None = None) -> str:

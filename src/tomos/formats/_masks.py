@@ -35,8 +35,7 @@ def read_mask(
              For DICOM SEG, segment number -> label; None: segments are found by their names
     notes    is added what was repaired or is odd; None: it is said by `warnings.warn`
     Raises FormatError for values that are neither 0 nor mapped, naming those found; GeometryError
-    where the grid is not provably the image's (see `_grid.lay`); SettingsError for labels in
-    `values` that have no name.
+    where the grid is not provably the image's (see `_grid.lay`); SettingsError for unknown labels.
     """
     said: list[str] = []
     path, member = split_address(address)

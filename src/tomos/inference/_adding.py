@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-# Scores to be added from which on numba pays its import (numpy adds so many in about a second).
-LARGE = 2**27
+# Scores to be added from which on numba pays its import (numpy adds so many in about half a second).
+LARGE = 2**29
 
 
 def compiled(scores: int) -> Any | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tomos.evaluate.language import Words, both
+from tomos.evaluate.language import Words, both, spaced
 from tomos.evaluate.markup import forest, section
 from tomos.evaluate.mask_view import MaskView
 from tomos.evaluate.names import metric
@@ -42,11 +42,10 @@ def subgroups(view: View | MaskView, shown: str = "auroc") -> str:
     if not blocks:
         return ""
     name = metric(shown)
-    zh = f"{name.zh} " if name.zh.isascii() else name.zh
     lead = Words(
         f"{name.en} by subgroup with 95 % intervals; the upright line is the whole. "
         f"{view.cases.en}. Many subgroups: one of twenty differs by chance.",
-        f"各亚组的 {zh}及 95 % 区间，竖线为总体。{view.cases.zh}。"
+        f"各亚组的 {spaced(name.zh)}及 95 % 区间，竖线为总体。{view.cases.zh}。"
         "亚组很多时，约二十分之一会因偶然而不同。",
     )
     body = f'<div class="groups">{"".join(blocks)}</div>'

@@ -8,7 +8,7 @@ from tomos.evaluate.language import Words, both, joined, words
 from tomos.evaluate.markup import forest, section, table, with_interval
 from tomos.evaluate.mask_view import MaskView
 from tomos.evaluate.names import MACRO, MEANING, metric, short
-from tomos.evaluate.numbers import count, figure, interval
+from tomos.evaluate.numbers import count, figure, interval, round_up
 from tomos.evaluate.report_data import Notice
 from tomos.evaluate.sections.summary import first_sentence
 
@@ -48,7 +48,7 @@ def mask_headline(view: MaskView) -> str:
     ]
     low = 0.5 if all((row[1].get("low") or 0) >= 0.5 for row in rows) else 0.0
     far = overall["hd95"]
-    top = _round_up(max(far["high"] or 0, far["value"] or 0))
+    top = round_up(max(far["high"] or 0, far["value"] or 0, 1))
     note = MEANING["hd95"] + _n(far) + _nowhere(view)
     unit = view.distance
     title = _titled(view, "hd95") + Words(f", {unit.en}", f"，{unit.zh or unit.en}")
@@ -61,14 +61,6 @@ def mask_headline(view: MaskView) -> str:
     )
     body = forest(rows, low=low) + forest([(both(title), far, both(note))], 0, top, digits=2)
     return section("figures", Words("Headline figures", "主要指标"), body, lead)
-
-
-def _round_up(value: float) -> float:
-    """The next of 1, 2, 5, 10, 20, ...: where a scale may end."""
-    power = 1.0
-    while 10 * power < value:
-        power *= 10
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
 
 
 def mask_classes(view: MaskView) -> str:
