@@ -35,6 +35,28 @@ def compare_masks(
     Raises DatasetError when the two do not share their cases, classes, truth and tolerances.
     """
     first, second = _matched(first, second)
+    rows = _rows(first, second, resamples, seed)
+    return {
+        "schema": 1,
+        "task": "segment",
+        "comparison": list(names),
+        "primary": "dice",
+        "dataset": first.dataset,
+        "split": first.split,
+        "n_cases": len(first.cases),
+        "n_patients": first.n_patients,
+        "patients_known": first.patients_known,
+        "distance_unit": "voxels" if first.unit == "voxels" else "mm",
+        "metrics": rows[OVERALL],
+        "per_class": {name: rows[name] for name in first.classes},
+        "case_by_case": _case_by_case(first, second),
+    }
+
+
+def _rows(
+    first: MaskTable, second: MaskTable, resamples: int, seed: int
+) -> dict[str, dict[str, dict]]:
+    """OVERALL or class -> figure -> both values and their difference, P values adjusted."""
     differences = _differences(first, second, resamples, seed)
     both = [_entries(table, resamples, seed) for table in (first, second)]
     rows = {
@@ -51,21 +73,7 @@ def compare_masks(
     _adjust(list(rows[OVERALL].values()))
     for metric in _metrics(first, second):
         _adjust([rows[name][metric] for name in first.classes])
-    return {
-        "schema": 1,
-        "task": "segment",
-        "comparison": list(names),
-        "primary": "dice",
-        "dataset": first.dataset,
-        "split": first.split,
-        "n_cases": len(first.cases),
-        "n_patients": first.n_patients,
-        "patients_known": first.patients_known,
-        "distance_unit": "voxels" if first.unit == "voxels" else "mm",
-        "metrics": rows[OVERALL],
-        "per_class": {name: rows[name] for name in first.classes},
-        "case_by_case": _case_by_case(first, second),
-    }
+    return rows
 
 
 def _metrics(first: MaskTable, second: MaskTable) -> list[str]:

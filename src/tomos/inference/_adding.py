@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-# Scores to be added from which on numba pays its import (numpy adds so many in about half a second).
+# Scores to be added from which on numba pays its import: numpy adds so many in half a second.
 LARGE = 2**29
 
 

@@ -8,8 +8,9 @@ label of its middle.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, nullcontext
 from math import prod
 
 import numpy as np
@@ -37,7 +38,7 @@ def labels_on_grid(slabs: Iterable[np.ndarray], prepared: Grid, scan: Grid, ask:
         np.zeros(volume.size, ask.dtype),
         np.zeros(volume.size, np.uint8) if ask.uncertainty else None,
     )
-    with ThreadPoolExecutor(ask.workers) as pool:
+    with ThreadPoolExecutor(ask.workers) as pool, _closing(slabs):
         work = _work((prepared, volume), ask, answer, pool)
         planes = 0
         for slab in slabs:
@@ -54,6 +55,11 @@ def labels_on_grid(slabs: Iterable[np.ndarray], prepared: Grid, scan: Grid, ask:
     return Labelled(
         answer.labels.reshape(scan.size), entropy, expected if ask.uncertainty else None
     )
+
+
+def _closing(slabs: Iterable[np.ndarray]) -> AbstractContextManager:
+    """After a refusal a generator must not wait on, holding its memory and threads."""
+    return closing(slabs) if isinstance(slabs, Generator) else nullcontext()
 
 
 def memory(prepared: Grid, scan: Grid, ask: Ask) -> int:

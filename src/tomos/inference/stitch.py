@@ -34,7 +34,7 @@ class Cancelled(TomosError):
 
 
 class OutOfMemory(TomosError):
-    """Not even one tile fits into memory."""
+    """Tiles of this size do not fit into memory, one at a time."""
 
 
 @runtime_checkable
@@ -64,8 +64,8 @@ def stitched(
     network  {"image": (N, C, ...tile)} -> {tiling.scores: (N, K, ...tile)}
     classes  K, the background among them, first
     cancel   an event, or a function that says whether to stop; asked before every batch
-    Raises Cancelled, OutOfMemory when not even one tile fits, PackageError when the network gives
-    another shape, SettingsError when tile and picture do not go together.
+    Raises Cancelled, OutOfMemory when tiles of this size do not fit, PackageError when the network
+    gives another shape, SettingsError when tile and picture do not go together.
     """
     if classes < 1 or x.ndim < 3:
         raise SettingsError(
@@ -104,7 +104,14 @@ def _slabs(runner: _Runner, size: Sequence[int], watched: _Watched) -> Iterator[
     way = runner.way
     inside = tuple(slice(b, b + n) for b, n in zip(way.before, size, strict=True))
     with ThreadPoolExecutor(_threads(runner.tiling)) as pool:
-        ring = _Ring(runner.classes, way, runner.tiling, pool)
+        try:
+            ring = _Ring(runner.classes, way, runner.tiling, pool)
+        except MemoryError:
+            needed = memory(size, len(runner.x), runner.classes, runner.tiling) / 2**30
+            raise OutOfMemory(
+                f"tiles of {way.tile} with {runner.classes} classes over {way.size} need "
+                f"{needed:.1f} GiB beside the network; take smaller tiles"
+            ) from None
         for group in way.groups:
             yield from _cut(ring.finished(group[0][0]), inside)
             watched.check()

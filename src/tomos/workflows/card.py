@@ -60,6 +60,25 @@ def mask_card(manifest: Manifest, plan: Plan) -> Words:
     return Words(en, zh)
 
 
+def limits(manifest: Manifest) -> list[Words]:
+    """What every report says of where a model's figures end."""
+    found = []
+    if not manifest.dataset.get("patients_known", True):
+        found.append(
+            Words(
+                "Patients are not named in the data: intervals count every case as a patient.",
+                "数据未标明患者：置信区间把每个病例当作一名患者。",
+            )
+        )
+    found.append(
+        Words(
+            "Made and tested on one data set; on another hospital's images figures can be lower.",
+            "仅在一个数据集上训练和测试；在其他医院的图像上指标可能下降。",
+        )
+    )
+    return found
+
+
 PURPOSE = Words(
     "Research, and a second look beside a reader.", "科研用途，以及作为阅片者的辅助参考。"
 )

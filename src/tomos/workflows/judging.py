@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from tomos import datasets
 from tomos import evaluate as figures
-from tomos.config import atomic_write
 from tomos.config.plugins import did_you_mean
 from tomos.datasets import Dataset
 from tomos.evaluate import Table
 from tomos.inference import Predictor
 from tomos.measures.operating import OperatingPoint
 from tomos.tasks import classify
-from tomos.types import DatasetError, Prediction, Progress, SettingsError, Silent, StorageError
+from tomos.types import DatasetError, Prediction, Progress, SettingsError, Silent
+from tomos.workflows.part import cell_of, columns_of, labelled, look
 
 SHOWN = ("auroc", "average_precision", "accuracy", "sensitivity", "specificity", "brier", "ece")
 
@@ -95,7 +93,7 @@ def judge(
     Raises DatasetError when the part has no labelled case or its classes are not the model's.
     """
     progress = progress or Silent()
-    part = _labelled(predictor, dataset, split)
+    part = labelled(predictor, dataset, split)
     _check_wishes(predictor, part, by, prevalence)
     predictions: dict[str, Prediction] = {}
     answers = predictor.predict(part.image(case) for case in part.cases)
@@ -112,7 +110,7 @@ def judge(
     scored = figures.score(
         table, for_scoring(points, table), prevalence=prevalence, subgroups=list(by) or None
     )
-    looks = _look(predictor, dataset, split)
+    looks = look(predictor, dataset, split)
     return Judged(predictor, dataset, table, scored, points, whole, failed, looks=looks)
 
 
@@ -136,36 +134,8 @@ def _check_wishes(
             raise SettingsError(
                 f"--by {column}: cases.csv has no such column{did_you_mean(column, known)}"
             )
-        if column not in _columns(part):
+        if column not in columns_of(part):
             raise SettingsError(f"--by {column}: all {len(part)} cases have the same value there")
-
-
-def _look(predictor: Predictor, dataset: Dataset, split: str) -> int:
-    """Count this look at the part; a data set in a read-only place is not counted."""
-    # By its graphs: the file itself changes when the figures are written into it.
-    mark = ",".join(part.sha256[:16] for part in predictor.manifest.graphs)
-    try:
-        return datasets.look(dataset, mark, split)
-    except StorageError:
-        return 0
-
-
-def _labelled(predictor: Predictor, dataset: Dataset, split: str) -> Dataset:
-    target = predictor.manifest.target
-    part = dataset.split(split)
-    part = part.only(case for case in part.cases if case.targets.get(target, "") != "")
-    if not len(part):
-        raise DatasetError(
-            f"{dataset.folder}: split {split!r} has no case with a label for {target!r}; "
-            "choose another with --split"
-        )
-    given = dataset.target(target).classes
-    if set(given) - set(predictor.classes):
-        raise DatasetError(
-            f"{dataset.folder}: its classes are {', '.join(given)}; the model knows "
-            f"{', '.join(predictor.classes)}. Rename them in cases.csv and dataset.toml"
-        )
-    return part
 
 
 def table_of(
@@ -180,8 +150,8 @@ def table_of(
         for case in part.cases
     ]
     columns = {
-        name: [_cell(case, name) for case in part.cases]
-        for name in _columns(part)
+        name: [cell_of(case, name) for case in part.cases]
+        for name in columns_of(part)
     }  # fmt: skip
     return Table(
         cases=[case.name for case in part.cases],
@@ -202,16 +172,6 @@ def table_of(
     )
 
 
-def _columns(part: Dataset) -> list[str]:
-    """site and every clinical column that holds more than one value."""
-    names = ["site", *dict.fromkeys(name for case in part.cases for name in case.clinical)]
-    return [name for name in names if len({_cell(case, name) for case in part.cases}) > 1]
-
-
-def _cell(case, name: str) -> str:
-    return case.site if name == "site" else case.clinical.get(name, "")
-
-
 def points_of(predictor: Predictor) -> dict[str, OperatingPoint]:
     """The operating points that the model file carries."""
     known = predictor.manifest.operating_point.figures
@@ -227,9 +187,3 @@ def for_scoring(points: Mapping[str, OperatingPoint], table: Table):
     if table.is_binary:
         return next(iter(points.values()), None)
     return dict(points) or None
-
-
-def save_metrics(judged: Judged, path: Path) -> None:
-    """`metrics.json`"""
-    text = json.dumps(judged.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    atomic_write(path, text.encode())

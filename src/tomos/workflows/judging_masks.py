@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,6 @@ import numpy as np
 
 from tomos import datasets, formats
 from tomos import evaluate as figures
-from tomos.config import atomic_write
 from tomos.datasets import Dataset
 from tomos.evaluate import MaskTable
 from tomos.evaluate.mask_table import Unit
@@ -31,8 +29,8 @@ from tomos.types import (
     Prediction,
     Progress,
     Silent,
-    StorageError,
 )
+from tomos.workflows.part import cell_of, columns_of, labelled, look
 
 SHOWN = ("dice", "iou", "nsd", "hd95", "auroc")
 TOLERANCE = 1.0  # mm, of the NSD where nothing else is said; voxels where no size is known
@@ -114,7 +112,7 @@ def judge(
     Raises DatasetError when the part has no case with a mask or its classes are not the model's.
     """
     progress = progress or Silent()
-    part = _masked(predictor, dataset, split)
+    part = labelled(predictor, dataset, split)
     found: dict[str, Prediction] = {}
     measured: list[Mapping[str, LabelFigures]] = []
     failed: dict[str, str] = {}
@@ -138,7 +136,7 @@ def judge(
         raise DatasetError(f"{dataset.folder}: no case of {split!r} could be judged; {first}")
     table = _table(predictor, part.only(kept), measured, found, (split, unit, failed), ranked)
     scored = figures.score_masks(table, subgroups=list(by) or None)
-    looks = _look(predictor, dataset, split)
+    looks = look(predictor, dataset, split)
     return MasksJudged(predictor, dataset, table, scored, found, failed, looks=looks)
 
 
@@ -181,33 +179,6 @@ def _light(prediction: Prediction) -> Prediction:
     return replace(prediction, targets=targets)
 
 
-def _look(predictor: MaskPredictor, dataset: Dataset, split: str) -> int:
-    """Count this look at the part; a data set in a read-only place is not counted."""
-    mark = ",".join(part.sha256[:16] for part in predictor.manifest.graphs)
-    try:
-        return datasets.look(dataset, mark, split)
-    except StorageError:
-        return 0
-
-
-def _masked(predictor: MaskPredictor, dataset: Dataset, split: str) -> Dataset:
-    target = predictor.manifest.target
-    part = dataset.split(split)
-    part = part.only(case for case in part.cases if case.targets.get(target, ""))
-    if not len(part):
-        raise DatasetError(
-            f"{dataset.folder}: split {split!r} has no case with a mask; choose another with "
-            "--split"
-        )
-    given = dataset.target(target).classes
-    if set(given) - set(predictor.classes):
-        raise DatasetError(
-            f"{dataset.folder}: its labels are {', '.join(given)}; the model knows "
-            f"{', '.join(predictor.classes)}. Rename them in dataset.toml"
-        )
-    return part
-
-
 def _table(
     predictor: MaskPredictor,
     part: Dataset,
@@ -217,8 +188,7 @@ def _table(
     ranked: Sequence[Mapping[str, float]],
 ) -> MaskTable:
     split, unit, failed = about
-    columns = ["site", *dict.fromkeys(name for case in part.cases for name in case.clinical)]
-    cells = {name: [_cell(case, name) for case in part.cases] for name in columns if name != "roi"}
+    columns = [name for name in columns_of(part) if name != "roi"]
     return MaskTable(
         cases=[case.name for case in part.cases],
         groups=np.array([case.group for case in part.cases]),
@@ -227,7 +197,7 @@ def _table(
         target=predictor.manifest.target,
         dataset=part.info.name,
         split=split,
-        columns={name: values for name, values in cells.items() if len(set(values)) > 1},
+        columns={name: [cell_of(case, name) for case in part.cases] for name in columns},
         addresses=[part.image(case) for case in part.cases],
         unit=unit,
         auroc=ranked,
@@ -235,13 +205,3 @@ def _table(
         patients_known=all(case.patient for case in part.cases),
         verdicts=[(found[c.name].verdict, found[c.name].reason) for c in part.cases],
     )
-
-
-def _cell(case: Case, name: str) -> str:
-    return case.site if name == "site" else case.clinical.get(name, "")
-
-
-def save_metrics(judged: MasksJudged, path: Path) -> None:
-    """`metrics.json`"""
-    text = json.dumps(judged.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    atomic_write(path, text.encode())

@@ -16,11 +16,10 @@ from tomos.measures.segmentation import figure_table, measure
 from tomos.package import Class, GraphPart, InputPart, Manifest, MaskPart, Network
 from tomos.plan import Plan
 from tomos.tasks import segment
-from tomos.types import FormatError, PackageError, Progress
+from tomos.types import FormatError, Progress
 from tomos.workflows.card import mask_card
-from tomos.workflows.pack import summary, versions
+from tomos.workflows.pack import same, summary, versions
 
-PARITY = 1e-4  # largest difference of fp32 logits between the network and its graph
 PARITY_CASES = 4  # tiles of the validation part, one and two at a time
 BETTER = 0.002  # Dice by which keeping only the largest part must be better on validation
 DOUBT = 3.0  # standard deviations of the validation's own spread
@@ -94,23 +93,10 @@ def _export(
         with torch.no_grad():
             expected = net(torch.from_numpy(tiles)).numpy()
         for batch in (1, 2):
-            _same(runtime, tiles, expected, batch, number)
+            same(runtime, tiles, expected, batch, number)
         graphs.append(graph)
         parts.append(GraphPart(file=f"graphs/{number}.onnx", outputs=runtime.outputs))
     return graphs, tuple(parts)
-
-
-def _same(runtime, tiles: np.ndarray, expected: np.ndarray, batch: int, number: int) -> None:
-    for i in range(0, len(tiles), batch):
-        came = runtime({"image": tiles[i : i + batch]}, ("logits",))["logits"]
-        off = float(np.abs(came - expected[i : i + batch]).max())
-        largest = max(1.0, float(np.abs(expected[i : i + batch]).max()))
-        if not off <= PARITY * largest:
-            raise PackageError(
-                f"export: the graph of network {number} differs from the trained network by "
-                f"{off:.2g} in the logits ({PARITY:g} of the largest, {largest:.3g}, is allowed, "
-                f"batch {batch}); nothing was written. Please report this with the plan.toml"
-            )
 
 
 def _predictor(manifest: Manifest, graphs: Sequence[bytes]) -> MaskPredictor:

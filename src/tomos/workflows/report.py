@@ -15,8 +15,9 @@ from tomos.plan import Plan
 from tomos.transforms.prepare import Chain
 from tomos.types import FormatError, Image, Progress, Silent
 from tomos.workflows.background import Background, data_summary, looks_notice, plan_choices
-from tomos.workflows.card import NOT_FOR, PURPOSE, USERS
-from tomos.workflows.judging import Judged, save_metrics
+from tomos.workflows.card import NOT_FOR, PURPOSE, USERS, limits
+from tomos.workflows.judging import Judged
+from tomos.workflows.part import save_metrics
 
 WORST = 8
 SHOWN_SIDE = 256
@@ -101,20 +102,6 @@ def _png(image: Image) -> bytes:
 
 def _card(judged: Judged, plan: Plan | None) -> Card:
     manifest = judged.predictor.manifest
-    limits: list[Words] = []
-    if not manifest.dataset.get("patients_known", True):
-        limits.append(
-            Words(
-                "Patients are not named in the data: intervals count every case as a patient.",
-                "数据未标明患者：置信区间把每个病例当作一名患者。",
-            )
-        )
-    limits.append(
-        Words(
-            "Made and tested on one data set; on another hospital's images figures can be lower.",
-            "仅在一个数据集上训练和测试；在其他医院的图像上指标可能下降。",
-        )
-    )
     modalities = ", ".join(manifest.envelope.get("facts", {}).get("modality", {}).get("seen", []))
     size = " x ".join(map(str, manifest.input.size))
     return Card(
@@ -124,7 +111,7 @@ def _card(judged: Judged, plan: Plan | None) -> Card:
         intended_use=PURPOSE,
         not_for=NOT_FOR,
         users=USERS,
-        limits=limits,
+        limits=limits(manifest),
         licence=manifest.licence,
         made=manifest.created,
         inputs=Words(

@@ -12,8 +12,9 @@ from tomos.plan import Plan
 from tomos.transforms.prepare import Chain, carry_labels
 from tomos.types import Case, FormatError, Mask, PackageError, Progress, Silent
 from tomos.workflows.background import Background, data_summary, looks_notice, plan_choices
-from tomos.workflows.card import MASK_NOT_FOR, MASK_PURPOSE, USERS
-from tomos.workflows.judging_masks import MasksJudged, beside, save_metrics
+from tomos.workflows.card import MASK_NOT_FOR, MASK_PURPOSE, USERS, limits
+from tomos.workflows.judging_masks import MasksJudged, beside
+from tomos.workflows.part import save_metrics
 
 WORST = 8
 ORIENT = Chain([{"step": "orient"}])
@@ -76,20 +77,6 @@ def _picture(judged: MasksJudged, case: Case, found: figures.WorstMask) -> MaskP
 
 def _card(judged: MasksJudged, plan: Plan | None) -> Card:
     manifest = judged.predictor.manifest
-    limits: list[Words] = []
-    if not manifest.dataset.get("patients_known", True):
-        limits.append(
-            Words(
-                "Patients are not named in the data: intervals count every case as a patient.",
-                "数据未标明患者：置信区间把每个病例当作一名患者。",
-            )
-        )
-    limits.append(
-        Words(
-            "Made and tested on one data set; on another hospital's images figures can be lower.",
-            "仅在一个数据集上训练和测试；在其他医院的图像上指标可能下降。",
-        )
-    )
     tile = " x ".join(map(str, manifest.input.size))
     spacing = plan.spacing if plan and any(s["step"] == "resample" for s in plan.prepare) else ()
     grid = f", {' x '.join(f'{mm:g}' for mm in spacing)} mm" if spacing else ""
@@ -100,7 +87,7 @@ def _card(judged: MasksJudged, plan: Plan | None) -> Card:
         intended_use=MASK_PURPOSE,
         not_for=MASK_NOT_FOR,
         users=USERS,
-        limits=limits,
+        limits=limits(manifest),
         licence=manifest.licence,
         made=manifest.created,
         inputs=Words(

@@ -25,9 +25,11 @@ WHY = {
 def mask_pictures(view: MaskView) -> str:
     """Cards of one case each; what would make the page too large is left out and counted."""
     cards, used = [], 0
+    size = sum(len(p.image) + len(p.plain or b"") for p in view.report.pictures)
+    with_plain = size * 4 / 3 <= MOST_BYTES  # else the outlines alone: more cases find room
     for picture in view.report.pictures:
         shown = data_address(picture.image)
-        bare = data_address(picture.plain) if picture.plain else ""
+        bare = data_address(picture.plain) if picture.plain and with_plain else ""
         used += len(shown) + len(bare)
         if used > MOST_BYTES:
             break
