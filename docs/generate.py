@@ -227,7 +227,7 @@ def manifest() -> str:
     from tomos.package import manifest as parts
 
     kinds = (parts.Manifest, parts.Class, parts.Code, parts.InputPart, parts.Network)
-    kinds += (parts.GraphPart, parts.OperatingPoint, parts.Example)
+    kinds += (parts.GraphPart, parts.MaskPart, parts.OperatingPoint, parts.Example)
     return page(
         "model.tomos: the manifest",
         "`manifest.json` inside a model file. The idea: [Model files](../concepts/package.md).",

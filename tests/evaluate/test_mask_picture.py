@@ -50,6 +50,12 @@ def test_where_both_agree_the_line_changes_between_the_two():
     assert 0.7 < blue / orange < 1.4
 
 
+def test_thin_vessels_are_not_filled_by_their_lines():
+    truth = square((400, 400), (100, 104), (0, 400))
+    line = where(pixels(outlined(np.zeros((400, 400)), truth, truth * 0, ("a",))), TRUTH)
+    assert line[100, 200] and line[103, 200] and not line[101:103, 200].any()
+
+
 def test_a_border_between_two_classes_is_an_outline_too():
     labels = square((400, 400), (50, 350), (50, 200)) + square((400, 400), (50, 350), (200, 350), 2)
     line = where(pixels(outlined(np.zeros((400, 400)), labels, np.zeros_like(labels), "ab")), TRUTH)

@@ -241,6 +241,12 @@ def test_not_even_one_tile_fits_or_the_caller_gives_up():
         whole(stitched(network, x, 2, Tiling((8, 8, 8), batch=2, smaller=lambda batch: 0)))
 
 
+def test_sums_that_do_not_fit_are_refused_by_name():
+    x = volume(1, 8, 8, 8)
+    with pytest.raises(OutOfMemory, match=r"\(8, 8, 8\) with 1000000000000 classes .* need .* GiB"):
+        next(stitched(Scaled(2), x, 10**12, Tiling((8, 8, 8))))
+
+
 def test_a_network_of_other_classes_is_refused():
     with pytest.raises(PackageError, match=r"expected logits of shape \(1, 4, 8, 8\)"):
         whole(stitched(Scaled(3), volume(1, 8, 8), 4, Tiling((8, 8))))

@@ -1,5 +1,6 @@
 """The whole way: a scan prepared, run in tiles, and labelled on its own grid."""
 
+import threading
 from itertools import permutations, product
 
 import numpy as np
@@ -12,7 +13,7 @@ from tomos.inference.labelling import labels_on_grid
 from tomos.inference.stitch import stitched
 from tomos.inference.tiles import Tiling
 from tomos.transforms.prepare import Chain
-from tomos.types import Image, Mask
+from tomos.types import Image, Mask, PackageError
 
 RADIUS, SPACING = 11.0, (2.5, 0.8, 1.1)
 STEPS = [{"step": "orient"}, {"step": "resample", "spacing": [1.4, 1.2, 1.0]}]
@@ -85,6 +86,19 @@ def test_a_scan_stored_otherwise_is_labelled_alike():
             np.ascontiguousarray(image.pixels[0].transpose(order)[step])[None], affine, "patient"
         )
         assert np.array_equal(predicted(stored).labels, plain.transpose(order)[step])
+
+
+@pytest.mark.fast
+def test_a_network_that_fails_leaves_no_thread_behind():
+    def broken(inputs, wanted=()):
+        return {"logits": np.full_like(inputs["image"], np.nan).repeat(2, axis=1)}
+
+    threads = threading.active_count()
+    slabs = stitched(broken, np.zeros((1, 40, 8, 8), np.float32), 2, Tiling((8, 8, 8), threads=2))
+    grid = Grid((40, 8, 8), np.eye(4))
+    with pytest.raises(PackageError, match="finite"):
+        labels_on_grid(slabs, grid, grid, Ask(2, threads=2))
+    assert threading.active_count() == threads and next(slabs, None) is None
 
 
 @pytest.mark.parametrize("classes", [14, 118])

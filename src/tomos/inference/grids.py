@@ -62,10 +62,13 @@ class Line:
 
     def blocks(self, inputs: int, outputs: int) -> list[slice]:
         """Outputs in a row that lie within `inputs` inputs, at most `outputs` for each of these."""
-        number = np.arange(len(self)) // (inputs * outputs)
-        ends = np.flatnonzero(np.diff(self.low // inputs) | np.diff(number)) + 1
-        edges = [0, *ends.tolist(), len(self)]
-        return [slice(a, b) for a, b in pairwise(edges) if a < b]
+        ends = np.flatnonzero(np.diff(self.low // inputs)) + 1
+        most = inputs * outputs
+        return [
+            slice(start, min(start + most, last))
+            for first, last in pairwise([0, *ends.tolist(), len(self)])
+            for start in range(first, last, most)
+        ]
 
     def part(self, rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(low, high, keep, share) of some outputs."""
