@@ -16,6 +16,7 @@ from concurrent.futures import Executor
 
 import numpy as np
 
+from tomos.inference._scratch import Scratch
 from tomos.inference.decision import Ask, Decision
 from tomos.inference.grids import Line
 
@@ -41,13 +42,14 @@ class Planes:
         """Bytes at most, with scan axes `lines`."""
         classes, height, width = shape
         _, y, x = lines
-        given = min(height, _ROWS + 1)
+        given, wide = min(height, _ROWS + 1), min(width, _COLUMNS + 1)
         rows = max(part.stop - part.start for part in y.blocks(_ROWS, _FINE))
         columns = max(part.stop - part.start for part in x.blocks(_COLUMNS, _FINE))
-        bounds = 13 * classes * given * width  # three arrays of extremes, one of what may win
-        ends = 4 * 4 * classes * given * columns  # two of them, what lies between, and a product
-        scores = (10 + 4 * ask.uncertainty) * classes * rows * columns
-        return 8 * classes * height * width + ask.workers * max(bounds, ends + scores)
+        bounds = 13 * given * width  # three arrays of extremes, one of what may count
+        ends = 16 * given * wide + 8 * given * columns
+        scores = (9 + 4 * ask.uncertainty + ask.dtype(0).itemsize) * rows * columns
+        each = classes * (bounds + ends + scores) + 32 * rows * columns
+        return 8 * classes * height * width + ask.workers * each
 
     @property
     def expected(self) -> np.ndarray:
@@ -91,41 +93,65 @@ class Planes:
                 labels[:, band, tile] = classes[0]
                 decision.expected[classes[0]] += labels[:, band, tile].size
                 continue
-            first, last = (plane[classes, :, columns] for plane in pair)
+            ends = _picked(pair, classes, columns, decision.scratch)
             for plane, (keep, share) in enumerate(zip(z[2], z[3], strict=True)):
-                scores = self._high(self._wide(_mixed(first, last, keep, share), tile), band)
+                between = _mixed(*ends, (keep, share), decision.scratch)
+                scores = self._high(self._wide(between, tile, decision), band, decision)
                 flat, shape = scores.reshape(len(classes), -1), scores.shape[1:]
                 won = np.take(classes, decision.winners(flat))
                 labels[plane, band, tile] = won.reshape(shape)
                 if doubt is not None:
                     doubt[plane, band, tile] = decision.entropy(flat, classes).reshape(shape)
 
-    def _wide(self, scores: np.ndarray, tile: slice) -> np.ndarray:
+    def _wide(self, scores: np.ndarray, tile: slice, decision: Decision) -> np.ndarray:
         """Scores (K, rows, columns) of prepared voxels at the scan's columns."""
         low, high, keep, share = self.x.part(tile)
-        return _two(scores, low - low[0], high - low[0], keep, share, axis=2)
+        ends = (low - low[0], keep), (high - low[0], share)
+        return _two(scores, ends, 2, decision.scratch)
 
-    def _high(self, scores: np.ndarray, band: slice) -> np.ndarray:
+    def _high(self, scores: np.ndarray, band: slice, decision: Decision) -> np.ndarray:
         """Scores (K, rows, X) of prepared rows at the scan's rows."""
         low, high, keep, share = self.y.part(band)
-        return _two(scores, low - low[0], high - low[0], keep[:, None], share[:, None], axis=1)
+        ends = (low - low[0], keep[:, None]), (high - low[0], share[:, None])
+        return _two(scores, ends, 1, decision.scratch)
 
 
-def _two(scores, low, high, keep, share, axis: int) -> np.ndarray:
-    """keep times what lies at `low` plus share times what lies at `high`, along an axis."""
-    found = np.take(scores, low, axis=axis, mode="clip")
+def _two(scores: np.ndarray, ends: tuple, axis: int, scratch: Scratch) -> np.ndarray:
+    """Along an axis, what lies at the one end times its share plus what lies at the other's."""
+    (low, keep), (high, share) = ends
+    shape = (*scores.shape[:axis], len(low), *scores.shape[axis + 1 :])
+    found = scratch.array(f"along axis {axis}", shape)
+    other = scratch.array(f"the other along axis {axis}", shape)
+    # With "clip" numpy writes straight into `out`; no index is out of range.
+    np.take(scores, low, axis=axis, out=found, mode="clip")
     found *= keep
-    other = np.take(scores, high, axis=axis, mode="clip")
+    np.take(scores, high, axis=axis, out=other, mode="clip")
     other *= share
     found += other
     return found
 
 
-def _mixed(below: np.ndarray, above: np.ndarray, keep: float, share: float) -> np.ndarray:
+def _picked(
+    pair: tuple, classes: np.ndarray, columns: slice, scratch: Scratch
+) -> tuple[np.ndarray, np.ndarray]:
+    """Some classes (n, rows, columns) of two planes; one array where both are the same."""
+    ends: list[np.ndarray] = []
+    for name, plane in zip(("below", "above"), pair, strict=True):
+        if plane is pair[0] and ends:
+            return ends[0], ends[0]
+        kept = scratch.array(name, (len(classes), plane.shape[1], columns.stop - columns.start))
+        for row, k in enumerate(classes.tolist()):
+            kept[row] = plane[k, :, columns]
+        ends.append(kept)
+    return ends[0], ends[1]
+
+
+def _mixed(below: np.ndarray, above: np.ndarray, shares: tuple, scratch: Scratch) -> np.ndarray:
+    keep, share = shares
     if share == 0:
         return below
-    scores = below * keep
-    scores += above * share
+    scores = np.multiply(below, keep, out=scratch.array("between", below.shape))
+    scores += np.multiply(above, share, out=scratch.array("of above", below.shape))
     return scores
 
 
@@ -147,22 +173,27 @@ def _possible(below: np.ndarray, above: np.ndarray, decision: Decision) -> np.nd
     a row and the beginning of the next is in the last column, too, and means nothing.
     """
     classes, height, width = below.shape
-    lowest = _corners(np.minimum, below, above)
+    scratch = decision.scratch
+    lowest = _corners(np.minimum, below, above, scratch)
     least = decision.least(np.maximum.reduce(lowest, axis=0))
-    possible = np.zeros((classes, max(1, height - 1) * width), np.uint8)
-    inside = possible.view(bool)[:, : len(least)]
-    np.greater_equal(_corners(np.maximum, below, above), least, out=inside)
+    highest = _corners(np.maximum, below, above, scratch)  # where the lowest were
+    possible = scratch.array("possible", (classes, max(1, height - 1) * width), np.uint8)
+    np.greater_equal(highest, least, out=possible.view(bool)[:, : len(least)])
+    possible[:, len(least) :] = 0
     return np.maximum.reduce(possible.reshape(classes, -1, width), axis=1)
 
 
-def _corners(extreme: np.ufunc, below: np.ndarray, above: np.ndarray) -> np.ndarray:
+def _corners(
+    extreme: np.ufunc, below: np.ndarray, above: np.ndarray, scratch: Scratch
+) -> np.ndarray:
     """(K, cells): the extreme of each cell's corners; a single row or column is one of cells."""
     classes, height, width = below.shape
     found = below.reshape(classes, -1)
     if below is not above:
-        found = extreme(found, above.reshape(classes, -1))
-    if width > 1:
-        found = extreme(found[:, :-1], found[:, 1:])
-    if height > 1:
-        found = extreme(found[:, :-width], found[:, width:])
+        out = scratch.array("extreme of planes", found.shape)
+        found = extreme(found, above.reshape(classes, -1), out=out)
+    for name, step, several in (("columns", 1, width > 1), ("rows", width, height > 1)):
+        if several:
+            out = scratch.array(f"extreme of {name}", (classes, found.shape[1] - step))
+            found = extreme(found[:, :-step], found[:, step:], out=out)
     return found

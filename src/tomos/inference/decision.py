@@ -9,6 +9,7 @@ from typing import get_args
 
 import numpy as np
 
+from tomos.inference._scratch import Scratch
 from tomos.inference.tiles import Scores
 from tomos.types import PackageError, SettingsError
 
@@ -73,7 +74,7 @@ class Decision:
 
     def __init__(self, ask: Ask):
         self.ask = ask
-        self.expected = np.zeros(ask.classes)
+        self.expected, self.scratch = np.zeros(ask.classes), Scratch()
         # The first of equal scores wins, as np.argmax has it: its code is the highest.
         self._codes = np.arange(ask.classes, 0, -1, dtype=ask.dtype)[:, None]
 
@@ -94,9 +95,15 @@ class Decision:
 
     def winners(self, scores: np.ndarray) -> np.ndarray:
         """(P,) row of the highest of scores (K or fewer, P)."""
-        won = np.equal(scores, np.maximum.reduce(scores, axis=0))
-        codes = won.view(np.uint8) if self.ask.dtype is np.uint8 else won.astype(np.uint16)
-        codes *= self._codes[-len(scores) :]
+        shape, array = scores.shape, self.scratch.array
+        best = np.maximum.reduce(scores, axis=0, out=array("best", shape[1:]))
+        won = np.equal(scores, best, out=array("won", shape, bool))
+        if self.ask.dtype is np.uint8:
+            codes = won.view(np.uint8)
+            codes *= self._codes[-len(scores) :]
+        else:
+            codes = array("codes", shape, np.uint16)
+            np.multiply(won, self._codes[-len(scores) :], out=codes)
         found = np.maximum.reduce(codes, axis=0)
         return np.subtract(self.ask.dtype(len(scores)), found, out=found)
 
@@ -105,17 +112,22 @@ class Decision:
 
         Adds to `expected`.
         """
+        shape, array = scores.shape, self.scratch.array
+        likely = array("likely", shape)
         if self.ask.scores == "logits":
-            scores -= np.maximum.reduce(scores, axis=0)
-            likely = np.exp(scores)
+            scores -= np.maximum.reduce(scores, axis=0, out=array("best", shape[1:]))
+            np.exp(scores, out=likely)
         else:
-            likely = scores.copy()
+            likely[...] = scores
             np.log(np.maximum(scores, 1e-30, out=scores), out=scores)
-        total = np.add.reduce(likely, axis=0)
+        total = np.add.reduce(likely, axis=0, out=array("total", shape[1:]))
         scores *= likely
-        # H = -sum p log p with p = likely / total and log likely = what `scores` was.
-        nats = np.log(total) - np.add.reduce(scores, axis=0) / total
         likely /= total
         self.expected[classes] += np.add.reduce(likely, axis=1, dtype=np.float64)
-        share = nats * (255 / log(max(2, self.ask.classes)))
-        return np.rint(np.clip(share, 0, 255)).astype(np.uint8)
+        # H = -sum p log p with p = likely / total and log likely = what `scores` was.
+        weighted = np.add.reduce(scores, axis=0, out=array("weighted", shape[1:]))
+        weighted /= total
+        nats = np.log(total, out=total)
+        nats -= weighted
+        nats *= 255 / log(max(2, self.ask.classes))
+        return np.rint(np.clip(nats, 0, 255, out=nats), out=nats).astype(np.uint8)
