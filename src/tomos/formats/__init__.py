@@ -17,7 +17,8 @@ from tomos.formats._facts import Code, SegmentationFacts
 from tomos.formats._inspect import inspect
 from tomos.formats._limits import LIMITS, Limits
 from tomos.formats._masks import mask_values, read_mask, write_mask, write_seg
-from tomos.formats._mesh import Mesh, write_mesh
+from tomos.formats._mesh import Mesh
+from tomos.formats._mesh_write import write_mesh
 from tomos.formats._nifti_write import write_nifti
 from tomos.formats._png import png_bytes, write_png
 from tomos.formats._reading import is_image, members, read, read_many, series
