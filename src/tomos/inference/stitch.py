@@ -25,6 +25,7 @@ from tomos.types import PackageError, Progress, SettingsError, Silent, TomosErro
 _SURE: dict[Scores, tuple[float, float]] = {"logits": (10.0, -10.0), "probabilities": (1.0, 0.0)}
 
 _AT_ONCE = 2**15  # voxels in one product: the arrays in use stay within a core's cache
+_ROWS = 32  # rows of a slab at most: what is needed to finish them stays small
 
 
 class Cancelled(TomosError):
@@ -86,14 +87,14 @@ def memory(size: Sequence[int], channels: int, classes: int, tiling: Tiling) -> 
     way = course(size, tiling)
     most = max(map(len, way.groups))
     voxels = prod(way.tile)
-    open_rows = (classes + 1) * way.depth * prod(way.size[1:])
-    batch = most * (channels + classes) * voxels
-    copy = channels * prod(way.size) if way.size != tuple(size) else 0
     rows = min(way.tile[0], max(1, _AT_ONCE // prod(way.tile[1:])))
-    scratch = _threads(tiling) * rows * prod(way.tile[1:])
-    # Voxels of rows in hand that no tile covered are marked, one byte each.
-    marks = way.depth * prod(way.size[1:])
-    return 4 * (open_rows + batch + copy + scratch + voxels) + marks
+    copy = channels * prod(way.size) if way.size != tuple(size) else 0
+    row = prod(way.size[1:])
+    running = most * (channels + classes) * voxels
+    running += _threads(tiling) * rows * prod(way.tile[1:])
+    # Rows that are finished have their weights, and one byte where no tile covered them.
+    finishing = 5 * min(_ROWS, way.depth) * row
+    return 4 * (classes * way.depth * row + copy + voxels) + max(4 * running, finishing)
 
 
 def _threads(tiling: Tiling) -> int:
@@ -215,7 +216,7 @@ class _Ring:
     def __init__(self, classes: int, way: Course, tiling: Tiling, pool: Executor):
         self.tile, self.depth = way.tile, way.depth
         self.sums = np.zeros((classes, way.depth, *way.size[1:]), np.float32)
-        self.total = np.zeros(self.sums.shape[1:], np.float32)
+        self._placed: list[Place] = []
         self.weights = weights(way.tile)
         self.done = 0
         added = sum(map(len, way.groups)) * classes * prod(way.tile)
@@ -229,16 +230,15 @@ class _Ring:
 
     def add(self, places: Sequence[Place], scores: np.ndarray) -> None:
         """Add the scores (N, K, ...tile) of tiles at their places."""
-        for place in places:
-            rest = box(place, self.tile)[1:]
-            for rows, part in self._rows(place[0], place[0] + self.tile[0]):
-                self.total[(rows, *rest)] += self.weights[part]
+        self._placed += places
         self._each_class(partial(self._add, places, scores))
 
     def finished(self, upto: int) -> Iterator[tuple[int, np.ndarray]]:
         """(first row, scores (K, rows, ...)) of rows below `upto` that were not given before."""
-        for rows, part in self._rows(self.done, upto):
-            sums, total = self.sums[:, rows], self.total[rows]
+        while self.done < upto:
+            last = min(self.done + _ROWS, upto, self.done + self.depth - self.done % self.depth)
+            rows = slice(self.done % self.depth, (last - 1) % self.depth + 1)
+            sums, total = self.sums[:, rows], self._total(self.done, last)
             nowhere = total == 0
             missed = bool(nowhere.any())
             np.divide(1, total, out=total, where=~nowhere if missed else True)
@@ -246,10 +246,21 @@ class _Ring:
             if missed:
                 for k, scores in enumerate(sums):
                     scores[nowhere] = self._sure[min(k, 1)]
-            yield self.done + part.start, sums
+            yield self.done, sums
             self._each_class(partial(_clear, sums))
-            total.fill(0)
-        self.done = max(self.done, upto)
+            self.done = last
+        self._placed = [place for place in self._placed if place[0] + self.tile[0] > self.done]
+
+    def _total(self, first: int, last: int) -> np.ndarray:
+        """The sum of weights in rows first..last."""
+        total = np.zeros((last - first, *self.sums.shape[2:]), np.float32)
+        for place in self._placed:
+            low, high = max(first, place[0]), min(last, place[0] + self.tile[0])
+            if low < high:
+                rest = box(place, self.tile)[1:]
+                part = self.weights[low - place[0] : high - place[0]]
+                total[(slice(low - first, high - first), *rest)] += part
+        return total
 
     def _rows(self, first: int, last: int) -> list[tuple[slice, slice]]:
         """Where rows first..last lie, and which of them: in two parts where the ring closes."""
