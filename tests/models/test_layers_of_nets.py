@@ -1,10 +1,14 @@
 """The layers that make nets safe for any size, and the switches of the nets."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from tomos import models
+from tomos.models import resnet
 from tomos.models._net import AvgPool, BlurPool, GridPool, MaxPool, StochasticDepth
 from tomos.types import SettingsError
 
@@ -182,3 +186,31 @@ def test_instance_and_layer_norm_do_what_they_are_called():
 def test_lists_that_make_no_net_are_refused_in_words(layers, reason):
     with pytest.raises(SettingsError, match=reason):
         build(*layers)
+
+
+def test_a_pointwise_step_is_the_same_while_it_learns():
+    layer = resnet.Pointwise(8, 12, 1, 2, bias=False)
+    x = torch.randn(2, 8, 9, 7)
+    assert torch.allclose(layer.train()(x), layer.eval()(x), atol=1e-6)
+
+
+NARROW = """
+import torch
+from tomos.models import resnet
+layer = resnet.Pointwise(8, 16, 1, 2, bias=False).to(memory_format=torch.channels_last)
+x = torch.randn(11, 8, 28, 28).contiguous(memory_format=torch.channels_last)
+for _ in range(60):
+    beside = [torch.randn(37 * n + 5) for n in range(1, 40)]
+    layer(x).square().sum().backward()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    y.float().square().sum().backward()
+    del beside
+"""
+
+
+def test_narrow_maps_channels_last_learn_without_a_crash():
+    # A process of its own: what oneDNN's issue 6035 writes to ends in an abort, with a plain
+    # convolution here in each of five runs on a processor with AVX-512.
+    done = subprocess.run([sys.executable, "-c", NARROW], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

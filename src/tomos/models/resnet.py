@@ -101,8 +101,23 @@ def _shortcut(inside: int, outside: int, stride: int, blur: bool) -> nn.Module:
     """Nothing where shapes agree, else a 1x1 convolution; after a blur the stride is done."""
     if stride == 1 and inside == outside:
         return nn.Identity()
-    convolution = nn.Conv2d(inside, outside, 1, 1 if blur else stride, bias=False)
+    convolution = Pointwise(inside, outside, 1, 1 if blur else stride, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outside))
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution that takes every `stride`-th place before it, while it learns.
+
+    The same values as of the convolution with a stride. oneDNN's gradient of that one writes beyond
+    its memory where the maps lie channels last and are fewer than a vector holds (16 at AVX-512,
+    https://github.com/uxlfoundation/oneDNN/issues/6035): training then ends in a crash.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.in_channels >= 16 or self.stride == (1, 1):
+            return super().forward(x)
+        down, along = self.stride
+        return F.conv2d(x[:, :, ::down, ::along], self.weight, self.bias)
 
 
 class ResNet(Net):
