@@ -148,6 +148,25 @@ def test_flips_follow_the_symmetry_that_was_found():
     assert "flips along x, y" in why
 
 
+def facts(*centre):
+    return {"cases": 50, "share": 0.1, "median": 100, "smallest": 10, "centre": centre}
+
+
+def test_small_patches_of_labels_without_a_side_are_flipped():
+    vessels = fp((584, 565), labels={"vessel": facts(0.5, 0.52)})
+    found = segment.form(vessels, "cpu")
+    assert max(found.patch) < 0.5 * 565
+    assert segment.flips(vessels, found) == ["x", "y"]
+    assert segment.views(vessels, found) == ("identity", "flip_x", "flip_y", "rotate_180")
+    assert "no side" in segment.augment(vessels, found)[1]
+    kidney = fp((584, 565), labels={"vessel": facts(0.5, 0.5), "left kidney": facts(0.5, 0.3)})
+    assert segment.flips(kidney, found) == ["y"]
+    assert segment.views(kidney, found) == ("identity", "flip_y")
+    # A patch as large as the picture sees where it lies.
+    small = fp((120, 120), labels={"nucleus": facts(0.5, 0.5)})
+    assert segment.views(small, segment.form(small, "cpu")) == ("identity",)
+
+
 def test_thick_slices_are_turned_in_their_plane_only():
     thick = fp((30, 512, 512), (5.0, 0.8, 0.8))
     steps, why = segment.augment(thick, segment.form(thick, "cpu"))

@@ -12,6 +12,7 @@ compare_masks; mask_picture draws a case with both outlines.
 from tomos.evaluate.compare import compare
 from tomos.evaluate.comparison_page import write_comparison
 from tomos.evaluate.language import Words
+from tomos.evaluate.mask_cases import per_case_csv
 from tomos.evaluate.mask_compare import compare_masks
 from tomos.evaluate.mask_picture import around, mask_picture, outlined, plain, slice_to_show
 from tomos.evaluate.mask_report import write_mask_report
@@ -57,6 +58,7 @@ __all__ = [
     "compare_masks",
     "mask_picture",
     "outlined",
+    "per_case_csv",
     "plain",
     "score",
     "score_masks",

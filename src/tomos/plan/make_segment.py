@@ -46,6 +46,7 @@ def make(
         "augment": augment,
         "model": {"name": MODEL, "options": found.options(choice.width)},
         "train": learning,
+        "predict": {"views": segment.views(fp, found)},
         "budget": _budget(choice, minutes, batch, device),
         "reasons": {
             "prepare": why_prepare,

@@ -6,6 +6,7 @@ Figures only, never a picture, as `tomos.plan.fingerprint`.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -22,18 +23,20 @@ from tomos.transforms.prepare.resize import Step as Resize
 from tomos.types import Case, DatasetError, FormatError, Image, Progress, Silent
 
 SIDE = 64
+COUNTED = 2**20  # voxels of a case that are looked at for centres
 SAMPLED = 20_000  # values inside labels that are kept of a case
 IGNORED = 255
 
 
 class LabelFacts(Settings):
     """One label: cases that hold it, and of these the median share of the voxels, the median and
-    the smallest volume in voxels."""
+    the smallest volume in voxels, and the mean of its centres (D,), as a share of each axis."""
 
     cases: int
     share: float
     median: int
     smallest: int
+    centre: tuple[float, ...] = ()
 
 
 class MaskFingerprint(Settings):
@@ -78,6 +81,7 @@ class _Look:
     coloured: bool
     values: np.ndarray
     counts: np.ndarray
+    centres: np.ndarray
     small: np.ndarray
 
 
@@ -125,7 +129,11 @@ def mask_fingerprint(
         modalities=_tally(looks, "modality"),
         types=_tally(looks, "type"),
         inside=_inside(np.concatenate([look.values for look in looks])),
-        labels=_labels(train.classes, np.stack([look.counts for look in looks])),
+        labels=_labels(
+            train.classes,
+            np.stack([look.counts for look in looks]),
+            np.stack([look.centres for look in looks]),
+        ),
         told_apart={name: round(told_apart(small, name), 3) for name in ORIENTATIONS},
     )
 
@@ -154,8 +162,22 @@ def _look(train: Dataset, case: Case) -> _Look:
         coloured=is_coloured(image.pixels),
         values=values,
         counts=counts,
+        centres=_centres(labels, len(train.classes)),
         small=small,
     )
+
+
+def _centres(labels: np.ndarray, classes: int) -> np.ndarray:
+    """(K, D) the centre of each label as a share of each axis, NaN where it is not there; of every
+    few voxels of a large volume."""
+    step = max(1, math.ceil((labels.size / COUNTED) ** (1 / labels.ndim)))
+    few = labels[(slice(None, None, step),) * labels.ndim]
+    out = np.full((classes, labels.ndim), np.nan)
+    for k in range(classes):
+        at = np.argwhere(few == k + 1)
+        if len(at):
+            out[k] = (at.mean(axis=0) + 0.5) / few.shape
+    return out
 
 
 def _evenly(n: int, most: int) -> list[int]:
@@ -179,8 +201,10 @@ def _inside(values: np.ndarray) -> tuple[float, float, float, float]:
     return mean, std, low, high
 
 
-def _labels(classes: tuple[str, ...], counts: np.ndarray) -> dict[str, LabelFacts]:
-    """From voxels (N, K + 1) of each label, background first."""
+def _labels(
+    classes: tuple[str, ...], counts: np.ndarray, centres: np.ndarray
+) -> dict[str, LabelFacts]:
+    """From voxels (N, K + 1) of each label, background first, and centres (N, K, D)."""
     whole, found = counts.sum(axis=1), {}
     for k, name in enumerate(classes, 1):
         there = counts[:, k] > 0
@@ -190,5 +214,11 @@ def _labels(classes: tuple[str, ...], counts: np.ndarray) -> dict[str, LabelFact
             share=round(float(np.median(own / whole[there])), 6) if len(own) else 0.0,
             median=int(np.median(own)) if len(own) else 0,
             smallest=int(own.min()) if len(own) else 0,
+            centre=_mean(centres[:, k - 1]),
         )
     return found
+
+
+def _mean(centres: np.ndarray) -> tuple[float, ...]:
+    known = centres[np.isfinite(centres).all(axis=1)]
+    return tuple(round(float(v), 3) for v in known.mean(axis=0)) if len(known) else ()

@@ -29,6 +29,8 @@ SHOWN = 3000
 EPOCHS = 40
 SHARE = 0.8  # of the budget that learning may take
 HARMLESS = 0.75  # below this, a flipped picture is hardly told from an upright one
+PART = 0.5  # of an axis: a patch that sees less does not see on which side it lies
+MIDDLE = 0.05  # of an axis: labels whose centres lie so near to its middle have no side
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +154,39 @@ def batch(found: Form) -> int:
     return max(low, min(high, AT_ONCE[len(found.patch)] // found.voxels))
 
 
+def flips(fp: MaskFingerprint, found: Form) -> list[str]:
+    """The axes along which a mirrored patch is one that could have come.
+
+    The whole picture looks the same mirrored; or a patch sees a small part of it, and the labels
+    have no side: a vessel has none, a left kidney has.
+    """
+    free = []
+    for axis, at in (("x", -1), ("y", -2)):
+        centres = [facts.centre[at] for facts in fp.labels.values() if facts.centre]
+        middle = bool(centres) and max(abs(centre - 0.5) for centre in centres) < MIDDLE
+        part = found.patch[at] < PART * size(fp)[at]
+        if fp.told_apart[f"flip_{axis}"] < HARMLESS or (part and middle):
+            free.append(axis)
+    return free
+
+
+def views(fp: MaskFingerprint, found: Form) -> tuple[str, ...]:
+    """Mirrored pictures whose scores are averaged: of a picture, which costs little, by every flip;
+    of a volume none."""
+    free = flips(fp, found) if fp.axes == 2 else []
+    both = ["rotate_180"] if len(free) == 2 else []
+    return ("identity", *(f"flip_{axis}" for axis in free), *both)
+
+
 def augment(fp: MaskFingerprint, found: Form) -> tuple[list[dict[str, Any]], str]:
     """The random changes that leave the mask true, and why."""
-    flips = [axis for axis in ("x", "y") if fp.told_apart[f"flip_{axis}"] < HARMLESS]
+    free = flips(fp, found)
     coarse = fp.axes == 3 and found.kernels[0][0] < max(found.kernels[0])
     steps: list[dict[str, Any]] = []
-    if flips:
-        steps.append({"step": "flip", **dict.fromkeys(flips, 0.5)})
+    if free:
+        steps.append({"step": "flip", **dict.fromkeys(free, 0.5)})
     steps += [
-        {"step": "rotate", "degrees": 180.0 if len(flips) == 2 and fp.axes == 2 else 15.0}
+        {"step": "rotate", "degrees": 180.0 if len(free) == 2 and fp.axes == 2 else 15.0}
         # Slices that lie far apart hold nothing of what a turn across them would show.
         | ({"degrees_x": 0.0, "degrees_y": 0.0} if coarse else {}),
         {"step": "scale", "factor": [0.8, 1.25]},
@@ -171,7 +197,9 @@ def augment(fp: MaskFingerprint, found: Form) -> tuple[list[dict[str, Any]], str
         {"step": "gamma", "gamma": [0.7, 1.5], "probability": 0.3},
     ]
     told = ", ".join(f"{name} {value:.2f}" for name, value in fp.told_apart.items())
-    words = f"flips along {', '.join(flips)}" if flips else "no flips"
+    words = f"flips along {', '.join(free)}" if free else "no flips"
+    if any(fp.told_apart[f"flip_{axis}"] >= HARMLESS for axis in free):
+        words += ", since a patch sees a small part and the labels have no side"
     plane = "; turned in the plane of the slices only" if coarse else ""
     return steps, (
         f"a flipped picture is told from an upright one with accuracy {told}: {words}{plane}; "

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from tomos import evaluate as figures
+from tomos.config import atomic_write
 from tomos.evaluate import Card, MaskPicture, MaskReport, Notice, Words
 from tomos.plan import Plan
 from tomos.transforms.prepare import Chain, carry_labels
@@ -17,6 +18,7 @@ from tomos.workflows.judging_masks import MasksJudged, beside
 from tomos.workflows.part import save_metrics
 
 WORST = 8
+PER_CASE = "per_case.csv"
 ORIENT = Chain([{"step": "orient"}])
 
 
@@ -26,7 +28,7 @@ def report(
     background: Background | None = None,
     progress: Progress | None = None,
 ) -> MasksJudged:
-    """Write `metrics.json` and `report.html` to `folder`."""
+    """Write `metrics.json`, `per_case.csv` and `report.html` to `folder`."""
     progress = progress or Silent()
     known = background or Background()
     page = MaskReport(
@@ -43,8 +45,10 @@ def report(
     )
     progress.say("writing the report")
     save_metrics(judged, folder / "metrics.json")
+    atomic_write(folder / PER_CASE, figures.per_case_csv(judged.table).encode())
     figures.write_mask_report(folder / "report.html", page)
-    return replace(judged, files=(folder / "metrics.json", folder / "report.html"))
+    files = tuple(folder / name for name in ("metrics.json", PER_CASE, "report.html"))
+    return replace(judged, files=files)
 
 
 def _pictures(judged: MasksJudged, progress: Progress) -> list[MaskPicture]:
