@@ -1,7 +1,7 @@
 """What a choice is worth in the same minutes, on folds of train + validation: the test stays shut.
 
     python benchmarks/folds.py DATASET [--minutes 3] [--of 4] [--rounds 1] [--seed 0]
-                               [--ways "auto,auto LARGER=1,auto model.options.se=true"]
+                               [--ways "auto;auto LARGER=1;auto model.options.se=true"]
 
 A way is a recipe, or "auto", the plan's rules; after it, one of the rules' constants
 (plan/classify.py, plan/segment.py) or a wish for the plan (with a dot) may be another. For each way
@@ -60,8 +60,8 @@ def folder_of(dataset: Path, way: str, args: argparse.Namespace, fold: str) -> P
 
 
 def _train(dataset: Path, folder: Path, way: str, args: argparse.Namespace, fold: str) -> None:
-    from tomos.plan import classify, segment
     from tomos.cli.terminal import Terminal
+    from tomos.plan import classify, make_segment, segment
     from tomos.workflows.train import train
 
     recipe, *changes = way.split()
@@ -70,9 +70,11 @@ def _train(dataset: Path, folder: Path, way: str, args: argparse.Namespace, fold
     with contextlib.ExitStack() as stack:
         for change in changes:
             name, _, value = change.partition("=")
-            for rules in (classify, segment):
-                if change not in wishes and hasattr(rules, name):
-                    stack.enter_context(mock.patch.object(rules, name, ast.literal_eval(value)))
+            rules = [part for part in (classify, segment, make_segment) if hasattr(part, name)]
+            if change not in wishes and not rules:
+                sys.exit(f"{change}: no rule has a constant {name!r}")
+            for part in rules:
+                stack.enter_context(mock.patch.object(part, name, ast.literal_eval(value)))
         first, clock = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         about = {} if resumed else {"minutes": args.minutes, "recipe": recipe, "overrides": wishes}
         train(
@@ -116,7 +118,7 @@ def main() -> int:
     parser.add_argument("--of", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--ways", default="auto,resnet18_fixed")
+    parser.add_argument("--ways", default="auto;resnet18_fixed")
     args = parser.parse_args()
 
     from tomos import datasets
@@ -128,11 +130,11 @@ def main() -> int:
     when = f"{args.minutes:g} minutes, seed {args.seed}"
     for number in range(1, args.rounds + 1):
         fold = f"{number}/{args.of}"
-        for way in args.ways.split(","):
+        for way in args.ways.split(";"):
             found = one_run(args.dataset, way, args, fold)
             print(json.dumps({way: {fold: found}}), flush=True)
             runs.setdefault(when, {}).setdefault(way, {})[fold] = found
-    for way in args.ways.split(","):
+    for way in args.ways.split(";"):
         folds = [f"{number}/{args.of}" for number in range(1, args.rounds + 1)]
         folders = [folder_of(args.dataset, way, args, fold) for fold in folds]
         if all((folder / "per_case.csv").is_file() for folder in folders):

@@ -24,6 +24,7 @@ VOXELS = {("cpu", 2): 2**16, ("cpu", 3): 2**17, ("cuda", 2): 2**18, ("cuda", 3):
 AT_ONCE = {2: 2**18, 3: 2**18}  # voxels of a batch
 BATCHES = (2, 16)
 WIDTHS = (32, 24, 16, 12, 8)
+OPTIONS: dict[str, Any] = {}  # of the network, beside its form
 # Patches that a network must be shown to be worth choosing: a first guess.
 SHOWN = 3000
 EPOCHS = 40
@@ -54,6 +55,7 @@ class Form:
             "widths": widths,
             "strides": [list(stride) for stride in self.strides],
             "kernels": [list(kernel) for kernel in self.kernels],
+            **OPTIONS,
         }
 
 
