@@ -12,7 +12,10 @@ FLAGS = {
     "--labels": ("CSV", "a table with the labels of a folder of images: by path, UID or patient"),
     "--patient": ("RULE", "a column, a regular expression over the path, or 'none'"),
     "--positive": ("CLASS", "which of two classes is the finding, where their names do not tell"),
-    "--layout": ("NAME", "folders, masks, table, medmnist or dicom, instead of finding out"),
+    "--layout": (
+        "NAME",
+        "folders, masks, table, medmnist, dicom or dicom_seg, instead of finding out",
+    ),
 }
 # What `run` has, too.
 MASKS = {

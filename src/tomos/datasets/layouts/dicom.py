@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -48,9 +48,7 @@ def detect(request: Request) -> bool:
         return False
     from tomos.formats import dicom
 
-    looked = [
-        _head(path) for path in islice(_files(request.source.absolute(), request.exclude), 20)
-    ]
+    looked = [_head(path) for path in islice(files(request.source.absolute(), request.exclude), 20)]
     found = sum(dicom.sniff(head) for head in looked)
     return found > 0 and found >= 0.5 * len(looked)
 
@@ -104,7 +102,8 @@ def _without_folders(case: Case) -> dict[str, str]:
     return {key: value for key, value in case.clinical.items() if key != FOLDERS}
 
 
-def _files(root: Path, exclude: Path | None):
+def files(root: Path, exclude: Path | None) -> Iterator[Path]:
+    """Every file below `root` whose name does not say that it is something else than DICOM."""
     from tomos.datasets.layouts._files import OTHER
 
     for folder, below, names in os.walk(root):
@@ -150,7 +149,7 @@ def _entries(root: Path, exclude: Path | None, progress: Progress) -> list[_Entr
     taken = {path for series in listed for path in series.files}
     entries += [
         _Entry(str(path), path.relative_to(root), Origin(path=str(path)), "")
-        for path in _files(root, exclude)
+        for path in files(root, exclude)
         if path not in taken and _is_damaged(path)
     ]
     return sorted(entries, key=lambda entry: natural(entry.path.as_posix()))

@@ -25,6 +25,7 @@ from tomos.types import FormatError, GeometryError, Image, Mask
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
+REFERENCED_SERIES = 0x00081115
 SEGMENT_SEQUENCE = 0x00620002
 SEGMENT_NUMBER = 0x00620004
 SEGMENT_LABEL = 0x00620005
@@ -40,6 +41,23 @@ FRAMES = 64
 def is_segmentation(path: Path, limits: Limits) -> bool:
     """Whether a DICOM file holds segments. Raises FormatError for a damaged one."""
     return load(path, limits).dataset.text("SOPClassUID") in (SEGMENTATION, LABEL_MAP)
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """labels  of the segments, in the order of their numbers; series  SeriesInstanceUIDs of what
+    they were drawn on (PS3.3 C.12.4)"""
+
+    labels: tuple[str, ...]
+    series: tuple[str, ...]
+
+
+def references(path: Path, limits: Limits) -> References:
+    """What a segmentation shows and of what, without its pixels. Raises FormatError."""
+    scanned = load(path, limits)
+    own = {n: label for n, label in _segments(scanned.dataset, str(path)).items() if n != 0}
+    items = scanned.dataset.sequences.get(key_of(REFERENCED_SERIES), [])
+    return References(tuple(own.values()), tuple(item.text("SeriesInstanceUID") for item in items))
 
 
 def read_seg(
