@@ -14,7 +14,7 @@ FLAGS = {
     "--positive": ("CLASS", "which of two classes is the finding, where their names do not tell"),
     "--layout": (
         "NAME",
-        "folders, masks, table, medmnist, dicom or dicom_seg, instead of finding out",
+        "folders, masks, table, medmnist, dicom or dicom_seg, where not found out",
     ),
 }
 # What `run` has, too.
