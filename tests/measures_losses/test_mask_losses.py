@@ -73,6 +73,14 @@ def test_tversky_of_equal_halves_is_dice():
     torch.testing.assert_close(halves(logits, target), build("dice", smooth=1)(logits, target))
 
 
+def test_tversky_with_cross_entropy_is_the_sum():
+    logits, target = torch.randn(2, 3, 4, 5), torch.randint(-1, 3, (2, 4, 5))
+    plain, both = build("tversky"), build("tversky", cross_entropy=0.5)
+    wrong = torch.nn.functional.cross_entropy(logits, target, ignore_index=-1, reduction="none")
+    mean = wrong.flatten(1).sum(1) / (target >= 0).flatten(1).sum(1)
+    torch.testing.assert_close(both(logits, target), plain(logits, target) + 0.5 * mean)
+
+
 def test_the_batch_as_one_case_by_hand():
     """Two cases of one pixel: the first has the finding at p = 0.75, the second not, at 0.25."""
     logits, target = logits_of([[[0.75]], [[0.25]]]), torch.tensor([[[1]], [[0]]])
@@ -123,6 +131,7 @@ def test_sure_and_right_costs_nothing_and_sure_and_wrong_all(name):
         ("dice_cross_entropy", {"squared": True}),
         ("tversky", {"batch": True}),
         ("tversky", {"gamma": 2.0}),
+        ("tversky", {"cross_entropy": 1.0}),
     ],
 )
 def test_slopes_are_those_of_the_values(name, options):

@@ -148,8 +148,18 @@ def test_flips_follow_the_symmetry_that_was_found():
     assert "flips along x, y" in why
 
 
-def facts(*centre):
-    return {"cases": 50, "share": 0.1, "median": 100, "smallest": 10, "centre": centre}
+def facts(*centre, **more):
+    return {"cases": 50, "share": 0.1, "median": 100, "smallest": 10, "centre": centre, **more}
+
+
+def test_tiny_lesions_are_learned_by_tversky_others_by_dice():
+    lungs = (200, 300, 300)
+    nodules = fp(lungs, (1.0, 1.0, 1.0), labels={"nodule": facts(pieces=3, piece=60)})
+    found = segment.form(nodules, "cpu")
+    values, why = segment.loss(nodules, found)
+    assert values["loss"] == "tversky" and "nodule" in why
+    organs = fp(lungs, (1.0, 1.0, 1.0), labels={"liver": facts(pieces=1, piece=10**6)})
+    assert segment.loss(organs, found)[0] == {"loss": "dice_cross_entropy"}
 
 
 def test_small_patches_of_labels_without_a_side_are_flipped():

@@ -18,6 +18,7 @@ from tomos.config import atomic_write, free_or_raise
 from tomos.datasets import keeping
 from tomos.datasets.dataset import Dataset, TargetInfo
 from tomos.datasets.keeping import LIMIT, META
+from tomos.datasets.spots import spots
 from tomos.datasets.store import groups_of
 from tomos.datasets.survey import in_threads
 from tomos.types import (
@@ -34,11 +35,11 @@ from tomos.types import (
 )
 
 IGNORED = 255  # the label of what is neither learned nor judged: outside the region of interest
-PLACES = 4000  # voxels of each label of a case that are remembered, to sample around
 STEPS = 32000  # of the 16-bit scale on each side of 0
 BLOCK = {2: (64, 64), 3: (32, 32, 32)}
 CHUNK = {2: (512, 512), 3: (96, 96, 96)}
 SPOTS = "places.npz"
+FORM = 2  # of what is kept; another number prepares the cases again
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,7 @@ class Shelf:
         return self.box(row, [0] * self.sizes.shape[1], self.sizes[row])
 
     def places(self, row: int, label: int) -> np.ndarray:
-        """(M, D) indices of voxels of a label, at most `PLACES` of them, drawn once."""
+        """(M, D) indices of voxels of a label, some of many, drawn once (`spots`)."""
         at = self.spots[f"{row}"]
         return at[at[:, 0] == label, 1:]
 
@@ -134,7 +135,7 @@ def shelved(
         raise DatasetError(f"{dataset.folder}: no case has a mask to learn from")
     _blosc2()
     files = [address for case in cases for address in _files(dataset, case)]
-    told = {"prepare": chain.data, "classes": target.classes, "values": target.values}
+    told = {"prepare": chain.data, "classes": target.classes, "values": target.values, "form": FORM}
     keep = (Path(folder) if folder else dataset.folder / ".cache") / "shelved"
     place = keep / keeping.key(told, files)
     if not (place / META).is_file():
@@ -260,21 +261,7 @@ class _Maker:
         _written(draft, row, steps, labels)
         counts = np.bincount(labels.ravel(), minlength=IGNORED + 1)[: len(self.target.classes) + 1]
         about = {"size": labels.shape, "scale": scale.tolist(), "counts": counts.tolist()}
-        return about, _spots(labels, len(self.target.classes), row)
-
-
-def _spots(labels: np.ndarray, classes: int, row: int) -> np.ndarray:
-    """(M, 1 + D) int32: label and index of voxels of each label, background included."""
-    rng = np.random.default_rng(row)
-    parts = []
-    flat = labels.ravel()
-    for label in range(classes + 1):
-        at = np.flatnonzero(flat == label)
-        if len(at) > PLACES:
-            at = rng.choice(at, PLACES, replace=False)
-        index = np.stack(np.unravel_index(np.sort(at), labels.shape), axis=1)
-        parts.append(np.concatenate([np.full((len(at), 1), label), index], axis=1))
-    return np.concatenate(parts).astype(np.int32)
+        return about, spots(labels, len(self.target.classes), IGNORED, row)
 
 
 def _written(draft: Path, row: int, pixels: np.ndarray, labels: np.ndarray) -> None:

@@ -31,7 +31,7 @@ def make(
     choice = segment.choose(found, minutes, here, batch)
     prepare, why_prepare = segment.prepare(fp)
     augment, why_augment = segment.augment(fp, found)
-    learning, why_train = segment.train(choice, batch, seed)
+    learning, why_train = segment.train(fp, found, choice, batch, seed)
     values: dict[str, Any] = {
         "task": "segment",
         "target": train.info.target,

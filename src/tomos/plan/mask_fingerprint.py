@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from pydantic import Field
 
 from tomos.config import Settings
 from tomos.datasets import Dataset, prepare_case
+from tomos.measures.components import components
 from tomos.plan.fingerprint import is_coloured
 from tomos.plan.symmetry import ORIENTATIONS, told_apart
 from tomos.transforms.prepare import Chain
@@ -30,13 +32,16 @@ IGNORED = 255
 
 class LabelFacts(Settings):
     """One label: cases that hold it, and of these the median share of the voxels, the median and
-    the smallest volume in voxels, and the mean of its centres (D,), as a share of each axis."""
+    the smallest volume in voxels, the mean of its centres (D,), as a share of each axis, and the
+    median number of its pieces and of their voxels."""
 
     cases: int
     share: float
     median: int
     smallest: int
     centre: tuple[float, ...] = ()
+    pieces: float = 0.0
+    piece: float = 0.0
 
 
 class MaskFingerprint(Settings):
@@ -82,6 +87,7 @@ class _Look:
     values: np.ndarray
     counts: np.ndarray
     centres: np.ndarray
+    pieces: tuple[np.ndarray, ...]
     small: np.ndarray
 
 
@@ -129,11 +135,7 @@ def mask_fingerprint(
         modalities=_tally(looks, "modality"),
         types=_tally(looks, "type"),
         inside=_inside(np.concatenate([look.values for look in looks])),
-        labels=_labels(
-            train.classes,
-            np.stack([look.counts for look in looks]),
-            np.stack([look.centres for look in looks]),
-        ),
+        labels=_labels(train.classes, looks),
         told_apart={name: round(told_apart(small, name), 3) for name in ORIENTATIONS},
     )
 
@@ -163,6 +165,7 @@ def _look(train: Dataset, case: Case) -> _Look:
         values=values,
         counts=counts,
         centres=_centres(labels, len(train.classes)),
+        pieces=_pieces(labels, len(train.classes)),
         small=small,
     )
 
@@ -201,20 +204,28 @@ def _inside(values: np.ndarray) -> tuple[float, float, float, float]:
     return mean, std, low, high
 
 
-def _labels(
-    classes: tuple[str, ...], counts: np.ndarray, centres: np.ndarray
-) -> dict[str, LabelFacts]:
-    """From voxels (N, K + 1) of each label, background first, and centres (N, K, D)."""
+def _pieces(labels: np.ndarray, classes: int) -> tuple[np.ndarray, ...]:
+    """Of each label the voxels of its pieces."""
+    found = components(np.where(labels == IGNORED, labels.dtype.type(0), labels))
+    return tuple(found.voxels[found.label == k] for k in range(1, classes + 1))
+
+
+def _labels(classes: tuple[str, ...], looks: Sequence[_Look]) -> dict[str, LabelFacts]:
+    counts = np.stack([look.counts for look in looks])  # (N, K + 1), background first
+    centres = np.stack([look.centres for look in looks])
     whole, found = counts.sum(axis=1), {}
     for k, name in enumerate(classes, 1):
         there = counts[:, k] > 0
         own = counts[there, k]
+        pieces = [look.pieces[k - 1] for look in looks if len(look.pieces[k - 1])]
         found[name] = LabelFacts(
             cases=int(there.sum()),
             share=round(float(np.median(own / whole[there])), 6) if len(own) else 0.0,
             median=int(np.median(own)) if len(own) else 0,
             smallest=int(own.min()) if len(own) else 0,
             centre=_mean(centres[:, k - 1]),
+            pieces=float(np.median([len(each) for each in pieces])) if pieces else 0.0,
+            piece=float(np.median(np.concatenate(pieces))) if pieces else 0.0,
         )
     return found
 

@@ -31,6 +31,7 @@ EPOCHS = 40
 SHARE = 0.8  # of the budget that learning may take
 HARMLESS = 0.75  # below this, a flipped picture is hardly told from an upright one
 PART = 0.5  # of an axis: a patch that sees less does not see on which side it lies
+TINY = 0.0005  # of a patch: a lesion so small is lost among the voxels around it
 MIDDLE = 0.05  # of an axis: labels whose centres lie so near to its middle have no side
 
 
@@ -264,11 +265,35 @@ def choose(found: Form, minutes: float, machine: Machine, batch: int) -> Choice:
     return Choice(width, speed, epochs, patches, reason)
 
 
-def train(choice: Choice, batch: int, seed: int) -> tuple[dict[str, Any], str]:
+def tiny(fp: MaskFingerprint, found: Form) -> list[str]:
+    """The classes whose pieces are typically tiny beside a patch."""
+    finer = np.prod(size(fp).astype(float)) / np.prod(np.array(fp.sizes[1], float))
+    most = TINY * found.voxels
+    return [name for name, of in fp.labels.items() if of.pieces and of.piece * finer < most]
+
+
+def loss(fp: MaskFingerprint, found: Form) -> tuple[dict[str, Any], str]:
+    """Which loss, and why."""
+    small = tiny(fp, found)
+    if small:
+        return {"loss": "tversky", "loss_options": {"cross_entropy": 1.0}}, (
+            f"pieces of {', '.join(small)} are tiny: Tversky, which minds what is missed more than "
+            "what is added, with cross-entropy, which teaches every voxel"
+        )
+    return {"loss": "dice_cross_entropy"}, (
+        "Dice and cross-entropy together: the one does not mind how small a label is, the other "
+        "teaches every voxel"
+    )
+
+
+def train(
+    fp: MaskFingerprint, found: Form, choice: Choice, batch: int, seed: int
+) -> tuple[dict[str, Any], str]:
     """Optimiser, schedule, loss and sampling, and why."""
     steps = choice.epochs * choice.patches // batch
+    error, why = loss(fp, found)
     values: dict[str, Any] = {
-        "loss": "dice_cross_entropy",
+        **error,
         "optimiser": "adamw",
         "learning_rate": 1e-3,
         "weight_decay": 0.01,
@@ -286,8 +311,8 @@ def train(choice: Choice, batch: int, seed: int) -> tuple[dict[str, Any], str]:
         "seed": seed,
     }
     reason = (
-        "Dice and cross-entropy together: the one does not mind how small a label is, the other "
-        "teaches every voxel; half of the patches are cut around a labelled voxel, labels alike; "
-        "AdamW with cosine decay, the average of the last weights is kept"
+        f"{why}; half of the patches are cut around a labelled voxel, labels alike and small "
+        "pieces not hidden by large ones; AdamW with cosine decay, the average of the last weights "
+        "is kept"
     )
     return values, reason

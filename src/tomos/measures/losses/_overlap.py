@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tomos.types import SettingsError
@@ -66,3 +67,10 @@ def mean_over_classes(
 def at_least_single(logits: Tensor) -> Tensor:
     """Half floats lose what these sums are about."""
     return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
+
+
+def of_each_voxel(log_p: Tensor, target: Tensor, weights_K: Tensor | None) -> Tensor:
+    """(B,): the cross-entropy of log-probabilities (B, K, ...), mean over the known voxels."""
+    weights_K = None if weights_K is None else weights_K.to(log_p)
+    wrong = F.nll_loss(log_p, target, weights_K, ignore_index=-1, reduction="none")
+    return wrong.flatten(1).sum(1) / (target >= 0).flatten(1).sum(1).clamp_min(1)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tomos.measures.losses import dice
-from tomos.measures.losses._overlap import at_least_single, overlap
+from tomos.measures.losses._overlap import at_least_single, of_each_voxel, overlap
 
 
 class Loss(dice.Loss):
@@ -30,7 +30,4 @@ class Loss(dice.Loss):
         log_p = F.log_softmax(at_least_single(logits), 1)
         sums = overlap(log_p.exp(), target, self.batch, self.squared)
         value_B = self.dice * self.of(sums, len(logits), weights_K)
-        weights_K = None if weights_K is None else weights_K.to(log_p)
-        wrong = F.nll_loss(log_p, target, weights_K, ignore_index=-1, reduction="none")
-        known_B = (target >= 0).flatten(1).sum(1)
-        return value_B + self.cross_entropy * wrong.flatten(1).sum(1) / known_B.clamp_min(1)
+        return value_B + self.cross_entropy * of_each_voxel(log_p, target, weights_K)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from tomos.config import Settings
-from tomos.measures.losses._overlap import at_least_single, mean_over_classes, overlap
+from tomos.measures.losses._overlap import (
+    at_least_single,
+    mean_over_classes,
+    of_each_voxel,
+    overlap,
+)
 
 
 class Loss(Settings):
@@ -20,6 +26,7 @@ class Loss(Settings):
     false_negative  b
     gamma           above 1, what is far from right counts more (focal Tversky, Abraham and Khan
                     2018, arXiv:1810.07842, who take 4/3)
+    cross_entropy   what of the cross-entropy is added, the mean over the known voxels of each case
     background      count class 0 too
     batch           as for `dice`
     smooth          s, in voxels, as for `dice`
@@ -31,16 +38,21 @@ class Loss(Settings):
     false_positive: float = Field(0.3, gt=0)
     false_negative: float = Field(0.7, gt=0)
     gamma: float = Field(1.0, ge=1, le=3)
+    cross_entropy: float = Field(0.0, ge=0)
     background: bool = False
     batch: bool = False
     smooth: float = Field(1e-5, gt=0)
 
     def __call__(self, logits: Tensor, target: Tensor, weights_K: Tensor | None = None) -> Tensor:
-        sums = overlap(at_least_single(logits).softmax(1), target, self.batch)
+        log_p = F.log_softmax(at_least_single(logits), 1)
+        sums = overlap(log_p.exp(), target, self.batch)
         added, missed = sums.predicted - sums.both, sums.true - sums.both
         below = sums.both + self.false_positive * added + self.false_negative * missed
         left_BK = 1 - (sums.both + self.smooth) / (below + self.smooth)
         if self.gamma != 1:
             # The floor keeps the slope of x^(1 / gamma) finite at 0.
             left_BK = left_BK.clamp_min(1e-8) ** (1 / self.gamma)
-        return mean_over_classes(left_BK, len(logits), self.background, weights_K)
+        value_B = mean_over_classes(left_BK, len(logits), self.background, weights_K)
+        if not self.cross_entropy:
+            return value_B
+        return value_B + self.cross_entropy * of_each_voxel(log_p, target, weights_K)
