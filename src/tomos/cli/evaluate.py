@@ -16,6 +16,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", metavar="DIR", help="where metrics.json and report.html go")
     parser.add_argument("--by", action="append", default=[], metavar="COLUMN", help="subgroups")
     parser.add_argument("--prevalence", type=float, help="for PPV and NPV, as 0.05")
+    parser.add_argument(
+        "--tolerance",
+        metavar="MM",
+        help="of the NSD of masks: mm for all classes, or liver=2,tumour=1 (1)",
+    )
     parser.add_argument("--threads", type=int, default=0, help="threads (0: all cores)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     add_pdf(parser)
@@ -26,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from tomos.types import SettingsError
     from tomos.workflows.evaluate import Compared, compare, evaluate
     from tomos.workflows.job import Judged
+    from tomos.workflows.judging_masks import tolerance_said
 
     if len(args.model) > 2:
         raise SettingsError(f"expected one model or two to compare, got {len(args.model)}")
@@ -35,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
         "out": args.out,
         "by": args.by,
         "prevalence": args.prevalence,
+        "tolerance": tolerance_said(args.tolerance) if args.tolerance is not None else None,
         "threads": args.threads,
         "progress": Terminal(),
     }

@@ -18,8 +18,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         dest="forms",
         default="",
         metavar="FORMS",
-        help="what to write into DIR: json,png,nifti,dicom (json); of masks json,nifti,png,"
-        "dicom-seg,doubt (json,nifti)",
+        help="what to write into DIR: json,png,nifti,dicom (json); of masks json,nifti,png,overlay "
+        "(each label outlined in the slice where it is largest),dicom-seg,doubt (json,nifti)",
+    )
+    parser.add_argument(
+        "--surfaces",
+        default="",
+        metavar="FORMS",
+        help="of masks, a smoothed surface of each label into DIR, in millimetres (GLB: metres): "
+        "stl,obj,glb",
     )
     parser.add_argument("--json", action="store_true", help="print the predictions as JSON")
     options(parser)
@@ -41,8 +48,10 @@ def run(args: argparse.Namespace) -> int:
     from tomos.workflows.predict import as_json, load, predict
 
     model = load(args.model, threads=args.threads, backend=args.backend, trust=args.trust)
-    forms = tuple(filter(None, args.forms.split(",")))
-    predictions = predict(model, args.inputs, args.out, forms, progress=Terminal())
+    forms, surfaces = (tuple(filter(None, text.split(","))) for text in (args.forms, args.surfaces))
+    predictions = predict(
+        model, args.inputs, args.out, forms, surfaces=surfaces, progress=Terminal()
+    )
     if args.json:
         print_json(as_json(model.name, predictions))
     else:

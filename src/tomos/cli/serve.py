@@ -13,15 +13,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
     add("--port", type=int, default=8080, help="port, 0 for a free one (%(default)s)")
     add("--open", action="store_true", help="open the page in the browser")
-    add("--threads", type=int, default=0, metavar="N", help="images read at once (0: one a core)")
+    cores = "images read at once, or cores for one mask (0: one a core)"
+    add("--threads", type=int, default=0, metavar="N", help=cores)
     backends = ("onnxruntime", "openvino")
     add("--backend", default="onnxruntime", choices=backends, help="what runs the networks")
     size = "largest file that is accepted (%(default)s)"
     add("--max-upload-mb", type=int, default=256, metavar="N", help=size)
     waiting = "requests that may wait; more are told to come back (%(default)s)"
     add("--queue", type=int, default=32, metavar="N", help=waiting)
-    slow = "longest time for one answer (%(default)s)"
-    add("--timeout", type=float, default=60, metavar="SECONDS", help=slow)
+    slow = "longest time for one answer (60; for a mask 600)"
+    add("--timeout", type=float, metavar="SECONDS", help=slow)
     language = "language of the page until the reader chooses (auto: the browser's)"
     add("--lang", default="auto", choices=("auto", "en", "zh"), help=language)
     keys = "accept only models signed by these public keys (PEM file or folder)"

@@ -224,11 +224,7 @@ class _Maker:
             text = json.dumps(meta, ensure_ascii=False, default=str)
             atomic_write(draft / META, text.encode("utf-8"))
         if skipped:
-            first = next(iter(skipped.values()))
-            progress.say(
-                f"{len(skipped)} of {len(self.cases)} cases could not be prepared and are left "
-                f"out; {first}"
-            )
+            progress.say(f"{len(skipped)} of {len(self.cases)} cases could not be prepared")
 
     def _check(self, found: Mapping[int, Any], skipped: Mapping[int, str]) -> None:
         if not found:

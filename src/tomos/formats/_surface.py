@@ -34,14 +34,10 @@ def surface(mask: Mask, name: str, smooth: int = SMOOTH) -> Mesh:
     if name not in mask.names:
         raise SettingsError(f"{name!r} is no label of the mask; it has {', '.join(mask.names)}")
     label = mask.names.index(name) + 1
-    where = mask.origin.path or "the mask"
-    if not mask.is_volume or mask.frame == "pixel":
-        raise GeometryError(
-            f"{where}: a surface in millimetres is made of a volume whose voxels have a size, got "
-            f"labels {mask.size} in the frame {mask.frame!r}"
-        )
+    _check(mask)
     inside = mask.labels == label
     if not inside.any():
+        where = mask.origin.path or "the mask"
         raise GeometryError(f"{where}: no voxel is {name}, so that it has no surface")
     vertices, faces = extract(inside)
     vertices = taubin(vertices, faces, smooth)
@@ -52,9 +48,22 @@ def surface(mask: Mask, name: str, smooth: int = SMOOTH) -> Mesh:
 
 
 def surfaces(mask: Mask, smooth: int = SMOOTH) -> list[Mesh]:
-    """The surfaces of all labels that are there, in the order of the names."""
-    counts = mask.counts()
-    return [surface(mask, name, smooth) for name in mask.names if counts[name]]
+    """The surfaces of all labels that are there, in the order of the names. Raises GeometryError as
+    `surface` does, but for a label that is not there."""
+    _check(mask)
+    # Plane by plane: a whole volume at once would be copied.
+    there = set().union(*(np.unique(plane).tolist() for plane in mask.labels))
+    return [
+        surface(mask, name, smooth) for label, name in enumerate(mask.names, 1) if label in there
+    ]
+
+
+def _check(mask: Mask) -> None:
+    if not mask.is_volume or mask.frame == "pixel":
+        raise GeometryError(
+            f"{mask.origin.path or 'the mask'}: a surface in millimetres is made of a volume whose "
+            f"voxels have a size, got labels {mask.size} in the frame {mask.frame!r}"
+        )
 
 
 def extract(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

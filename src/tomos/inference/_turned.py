@@ -63,21 +63,23 @@ class Turned:
         flat, where = flat[inside], np.clip(where[:, inside], 0, top)
         if not len(flat):
             return 0
-        scores = self._gather(where, top)
+        scores = gathered(self._scores, where)
         self.answer.labels.reshape(-1)[flat] = decision.winners(scores)
         if self.answer.entropy is not None:
             self.answer.entropy.reshape(-1)[flat] = decision.entropy(scores, np.arange(len(scores)))
         return len(flat)
 
-    def _gather(self, where: np.ndarray, top: np.ndarray) -> np.ndarray:
-        """Scores (K, P) at real indices (3, P)."""
-        low = np.floor(where).astype(np.int64)
-        share = where - low
-        whole = self._scores.reshape(len(self._scores), -1)
-        found = np.zeros((len(whole), where.shape[1]), np.float32)
-        for corner in product((0, 1), repeat=3):
-            up = np.array(corner)[:, None]
-            weight = np.where(up, share, 1 - share).prod(axis=0).astype(np.float32)
-            at = np.ravel_multi_index(tuple(np.minimum(low + up, top)), self._scores.shape[1:])
-            found += np.take(whole, at, axis=1) * weight
-        return found
+
+def gathered(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Values (K, Z, Y, X) at real indices (3, P) inside them -> (K, P) float32, linearly."""
+    size = values.shape[1:]
+    low = np.floor(where).astype(np.int64)
+    share, top = where - low, np.array(size)[:, None] - 1
+    whole = values.reshape(len(values), -1)
+    found = np.zeros((len(whole), where.shape[1]), np.float32)
+    for corner in product((0, 1), repeat=3):
+        up = np.array(corner)[:, None]
+        weight = np.where(up, share, 1 - share).prod(axis=0).astype(np.float32)
+        at = np.ravel_multi_index(tuple(np.minimum(low + up, top)), size)
+        found += np.take(whole, at, axis=1) * weight
+    return found

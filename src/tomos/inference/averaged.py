@@ -37,7 +37,7 @@ class Averaged:
         self, inputs: Mapping[str, np.ndarray], wanted: Sequence[str] = ()
     ) -> dict[str, np.ndarray]:
         names = tuple(wanted or self.outputs)
-        results: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        sums = {name: _Mean(name) for name in names}
         x = inputs["image"]
         for name in self.views:
             picture = {"image": np.ascontiguousarray(turned.view(x, name))}
@@ -47,9 +47,8 @@ class Averaged:
                 if not asked:
                     continue
                 for key, value in network(picture, asked).items():
-                    value = turned.undo(value, name) if key in self.maps else value
-                    results[key].append(value)
-        return {name: _mean(name, values) for name, values in results.items()}
+                    sums[key].add(turned.undo(value, name) if key in self.maps else value)
+        return {name: mean.value() for name, mean in sums.items()}
 
 
 def check_views(views: Sequence[str], size: Sequence[int]) -> None:
@@ -64,12 +63,28 @@ def check_views(views: Sequence[str], size: Sequence[int]) -> None:
             raise PackageError(f"the view {name!r} needs square pictures, the model takes {size}")
 
 
-def _mean(name: str, values: list[np.ndarray]) -> np.ndarray:
-    if len(values) == 1:
-        return values[0]
-    if len({value.shape for value in values}) > 1:
-        raise PackageError(
-            f"the graphs give {name} of different shapes, {[value.shape for value in values]}; "
-            "such an ensemble cannot be averaged"
-        )
-    return np.stack(values).mean(axis=0, dtype=np.float32)
+class _Mean:
+    """Of arrays that come one by one: scores of a tile may be many times as large as the tile."""
+
+    def __init__(self, name: str):
+        self._name, self._count = name, 0
+        self._sum: np.ndarray = np.zeros(0, np.float32)
+
+    def add(self, value: np.ndarray) -> None:
+        self._count += 1
+        if self._count == 1:
+            self._sum = value
+            return
+        if value.shape != self._sum.shape:
+            raise PackageError(
+                f"the graphs give {self._name} of different shapes, {self._sum.shape} and "
+                f"{value.shape}; such an ensemble cannot be averaged"
+            )
+        # Not in place the first time: the array may be the network's own.
+        out = self._sum if self._count > 2 else None
+        self._sum = np.add(self._sum, value, out=out, dtype=np.float32)
+
+    def value(self) -> np.ndarray:
+        if self._count == 1:
+            return self._sum
+        return np.divide(self._sum, self._count, out=self._sum, dtype=np.float32)

@@ -56,11 +56,15 @@ class Labelled:
     entropy   uint8, None when not asked for: 0 = sure, 255 = every class as likely as the others,
               that is log(K) nats
     expected  (K,) voxels of each class as its probabilities sum up; None when not asked for
+    notes     what was not as usual on the way, for a person
+    shrunk    whether the network saw smaller tiles than it is used to, for want of memory
     """
 
     labels: np.ndarray
     entropy: np.ndarray | None = None
     expected: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    shrunk: bool = False
 
 
 # A score is rounded nine times on its way, each time by 6e-8 at most, and so is its rival's.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,10 +15,13 @@ from tomos import package as model_file
 from tomos.inference import example
 from tomos.inference.averaged import Averaged, check_views
 from tomos.inference.decision import Ask, Labelled
+from tomos.inference.foresight import Foresight, Way
 from tomos.inference.grids import Grid
 from tomos.inference.labelling import labels_on_grid
+from tomos.inference.memory import OutOfMemory, is_out_of_memory
 from tomos.inference.network import Network, networks
 from tomos.inference.stitch import Cancel, stitched
+from tomos.inference.straight import straightened
 from tomos.inference.tiles import Tiling
 from tomos.package import Manifest, Package
 from tomos.tasks import segment
@@ -29,32 +34,43 @@ from tomos.types import (
     Prediction,
     Progress,
     SettingsError,
+    Silent,
     TomosError,
 )
 from tomos.types.prediction import Verdict
 
+T = TypeVar("T")
 BATCH = 2  # tiles in one run of the network
 MOST = 2**30  # bytes of scores that are held at once
+SHRUNK = "for want of memory the network saw less of the image at once than it was tried with"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """prepared  the image as the networks see it; logits (K + 1, [Z,] Y, X) float32 on its grid"""
+    """prepared  the image as the networks see it; logits (K + 1, [Z,] Y, X) float32 on its grid
+    notes, shrunk  as in `Labelled`"""
 
     prepared: Image
     logits: np.ndarray
+    notes: tuple[str, ...] = ()
+    shrunk: bool = False
 
     @property
     def probabilities(self) -> np.ndarray:
         """(K + 1, [Z,] Y, X) float32, which sum up to 1."""
-        shifted = np.exp(self.logits - self.logits.max(axis=0))
-        return shifted / shifted.sum(axis=0)
+        likely = self.logits - self.logits.max(axis=0)
+        np.exp(likely, out=likely)
+        likely /= likely.sum(axis=0)
+        return likely
 
 
 class MaskPredictor:
     """A model file for masks, ready. Safe to call from several threads.
 
-    The arguments are those of `Predictor`.
+    memory  bytes that one image may take; 0: what is free when it comes
+    The other arguments are those of `Predictor`. Where an image does not fit into memory with the
+    usual steps it is gone through in smaller ones, which the prediction's warnings say; where it
+    does not fit at all, OutOfMemory names it.
     """
 
     def __init__(
@@ -63,25 +79,40 @@ class MaskPredictor:
         backend: str = "onnxruntime",
         threads: int = 0,
         cache: Path | None = None,
+        memory: int = 0,
     ):
         if not isinstance(package, Package):
             package = model_file.read(package)
         nets = networks(package, backend, threads)
-        self._set(package.manifest, nets, threads, str(package.path))
+        self._set(package.manifest, nets, threads, str(package.path), memory)
         self.package: Package | None = package
         runtime = getattr(nets[0], "runtime", backend)
-        example.verify_once(package, self.chain, nets, runtime, cache)
+        try:
+            self.foresight.check_tile(str(package.path))
+            example.verify_once(package, self.chain, nets, runtime, cache)
+        except OutOfMemory as error:
+            self.unproved = (
+                "the model was not tried on its synthetic example, which takes more memory than "
+                f"there is: {error}"
+            )
 
     @classmethod
-    def of(cls, manifest: Manifest, networks: Sequence[Network], threads: int = 0) -> MaskPredictor:
+    def of(
+        cls, manifest: Manifest, networks: Sequence[Network], threads: int = 0, memory: int = 0
+    ) -> MaskPredictor:
         """A predictor over networks that training hands in: the same path as for a file."""
         self = cls.__new__(cls)
-        self._set(manifest, networks, threads, manifest.name)
+        self._set(manifest, networks, threads, manifest.name, memory)
         self.package = None
         return self
 
     def _set(
-        self, manifest: Manifest, networks: Sequence[Network], threads: int, where: str
+        self,
+        manifest: Manifest,
+        networks: Sequence[Network],
+        threads: int,
+        where: str,
+        memory: int,
     ) -> None:
         if manifest.kind != "mask":
             raise PackageError(f"{where}: expected a model for masks, got kind {manifest.kind!r}")
@@ -100,6 +131,8 @@ class MaskPredictor:
             air=manifest.mask.air,
             threads=threads,
         )
+        self.foresight = Foresight(manifest, self.network, self.tiling, memory)
+        self.unproved = ""  # why the synthetic example was not run
 
     @property
     def name(self) -> str:
@@ -133,27 +166,32 @@ class MaskPredictor:
         cancel: Cancel | None = None,
         scores: Scores | None = None,
     ) -> Prediction:
-        """The prediction for one image; refusals are raised (FormatError, PackageError).
+        """The prediction for one image; refusals are raised (FormatError, PackageError, OutOfMemory
+        where it does not fit into memory, Cancelled).
 
         scores  what `scores` gave for this image, where it is there already
         """
         found = self.labelled(image, progress, cancel, scores)
         labels = segment.cleaned(found.labels, self.classes, self.manifest.mask.largest)
         mask = Mask.on(image, labels, self.classes)
+        amounts = _amounts(found, mask)
         answer = Answer(
             scores={},
-            label=segment.said(mask.extents()),
+            label=segment.said({name: amount["voxels"] for name, amount in amounts.items()}),
             mask=mask,
-            amounts=_amounts(found, mask),
+            amounts=amounts,
             doubt=found.entropy if doubt else None,
         )
         verdict, reason = self._verdict(answer)
+        if found.shrunk:
+            verdict, reason = "refer", SHRUNK
+        unproved = (self.unproved,) if self.unproved else ()
         return Prediction(
-            input=name or image.origin.path or "image",
+            input=name or _name(image),
             targets={self.manifest.target: answer},
             verdict=verdict,
             reason=reason,
-            warnings=image.warnings,
+            warnings=(*image.warnings, *found.notes, *unproved),
         )
 
     def labelled(
@@ -164,34 +202,85 @@ class MaskPredictor:
         scores: Scores | None = None,
     ) -> Labelled:
         """Labels of every voxel of the image, as the networks say, with entropy and expected
-        voxels. Raises PackageError for an image of other channels or axes."""
-        ask = Ask(classes=self.manifest.outputs, uncertainty=True, threads=self.threads)
+        voxels. Raises PackageError for an image of other channels or axes, OutOfMemory."""
+        ask, scan = self._ask, Grid.of(image)
         if scores is not None:
-            slabs: Iterable[np.ndarray] = [scores.logits]
-            prepared = scores.prepared
-        else:
-            prepared = self._prepared(image)
-            slabs = self._slabs(prepared, progress, cancel)
-        return labels_on_grid(slabs, Grid.of(prepared), Grid.of(image), ask)
+            found = labels_on_grid([scores.logits], Grid.of(scores.prepared), scan, ask)
+            return replace(found, notes=scores.notes, shrunk=scores.shrunk)
+        prepared = self._prepared(image)
+        grid = Grid.of(prepared)
+
+        def work(slabs: Iterable[np.ndarray]) -> Labelled:
+            return labels_on_grid(slabs, grid, scan, ask)
+
+        ways = self.foresight.ways(prepared, ask, scan, _name(image))
+        found, notes, shrunk = self._gone(ways, prepared, work, progress, cancel)
+        notes = (*prepared.warnings[len(image.warnings) :], *notes)
+        return replace(found, notes=notes, shrunk=shrunk)
 
     def scores(self, image: Image, most: int = MOST) -> Scores | None:
-        """Logits of the whole prepared image; None where they would take more than `most` bytes."""
+        """Logits of the whole prepared image; None where they would take more than `most` bytes, or
+        more than there are."""
         prepared = self._prepared(image)
-        if 4 * self.manifest.outputs * prepared.pixels[0].size > most:
+        shape = (self.manifest.outputs, *prepared.size)
+        if 4 * prod(shape) > most:
             return None
-        slabs = [slab.copy() for slab in self._slabs(prepared)]
-        return Scores(prepared, np.concatenate(slabs, axis=1))
+
+        def work(slabs: Iterable[np.ndarray]) -> np.ndarray:
+            logits, row = np.empty(shape, np.float32), 0
+            for slab in slabs:
+                logits[:, row : row + slab.shape[1]] = slab
+                row += slab.shape[1]
+            return logits
+
+        try:
+            ways = self.foresight.ways(prepared, None, Grid.of(image), _name(image))
+            logits, notes, shrunk = self._gone(ways, prepared, work)
+        except OutOfMemory:
+            return None
+        notes = (*prepared.warnings[len(image.warnings) :], *notes)
+        return Scores(prepared, logits, notes, shrunk)
+
+    @property
+    def _ask(self) -> Ask:
+        return Ask(classes=self.manifest.outputs, uncertainty=True, threads=self.threads)
 
     def _prepared(self, image: Image) -> Image:
-        prepared = self.chain(image)
+        self.foresight.check_preparing(image, self.chain, _name(image))
+        try:
+            prepared = self.chain(straightened(image))
+        except MemoryError:
+            raise OutOfMemory(f"{_name(image)}: not enough memory to prepare it") from None
         self._check(prepared)
         return prepared
 
-    def _slabs(
-        self, prepared: Image, progress: Progress | None = None, cancel: Cancel | None = None
-    ) -> Iterator[np.ndarray]:
-        outputs = self.manifest.outputs
-        return stitched(self.network, prepared.pixels, outputs, self.tiling, progress, cancel)
+    def _gone(
+        self,
+        ways: Iterator[Way],
+        prepared: Image,
+        work: Callable[[Iterable[np.ndarray]], T],
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> tuple[T, tuple[str, ...], bool]:
+        """What `work` makes of the scores of a prepared image, slab by slab; what is to be said of
+        the way; whether tiles were smaller. Where memory runs out after all, with smaller steps."""
+        problem, outputs = "", self.manifest.outputs
+        for way in ways:
+            heard = _Heard(progress or Silent())
+            try:
+                pixels = prepared.pixels
+                found = work(stitched(self.network, pixels, outputs, way.tiling, heard, cancel))
+            except Exception as error:
+                # A network may turn out to take no smaller tiles; what it lacked was memory.
+                refused = bool(problem) and isinstance(error, PackageError)
+                if not refused and not is_out_of_memory(error):
+                    raise
+                problem = problem or str(error) or "no more was given"
+                continue
+            self.foresight.ran(way.tiling)
+            notes = (*filter(None, [way.note]), *heard.said)
+            return found, notes, way.tiling.tile != self.tiling.tile
+        raise OutOfMemory(f"{_name(prepared)}: the memory ran out even with small steps; {problem}")
 
     def example(self) -> Image | None:
         """The synthetic picture of the model file, None where it has none."""
@@ -206,7 +295,7 @@ class MaskPredictor:
         given = self.manifest.input
         if prepared.channels != given.channels or len(prepared.size) < len(given.size):
             raise PackageError(
-                f"{prepared.origin.path or 'image'}: expected {given.channels} channel(s) and "
+                f"{_name(prepared)}: expected {given.channels} channel(s) and "
                 f"{len(given.size)} axes for this model, got {prepared.channels} and "
                 f"{len(prepared.size)}"
             )
@@ -229,14 +318,37 @@ class MaskPredictor:
         return "finding", answer.label.replace("|", ", ")
 
 
+class _Heard:
+    """Progress that is passed on; what it says is kept."""
+
+    def __init__(self, progress: Progress):
+        self._progress = progress
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+        self._progress.say(text)
+
+    def step(self, done: int, total: int, note: str = "") -> None:
+        self._progress.step(done, total, note)
+
+
+def _name(image: Image) -> str:
+    return image.origin.path or "image"
+
+
 def _amounts(found: Labelled, mask: Mask) -> dict[str, dict[str, float]]:
     assert found.expected is not None
-    counts, extents = mask.counts(), mask.extents()
+    # Plane by plane: counting takes eight bytes a voxel.
+    classes = len(mask.names) + 1
+    counts = np.zeros(classes, np.int64)
+    for plane in mask.labels:
+        counts += np.bincount(plane.ravel(), minlength=classes)
     return {
         name: {
-            "voxels": counts[name],
-            mask.unit: round(extents[name], 6),
+            "voxels": int(count),
+            mask.unit: round(int(count) * mask.each, 6),
             "expected": round(float(voxels) * mask.each, 6),
         }
-        for name, voxels in zip(mask.names, found.expected[1:], strict=True)
+        for name, count, voxels in zip(mask.names, counts[1:], found.expected[1:], strict=True)
     }

@@ -8,8 +8,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from tomos.config.plugins import did_you_mean
+from tomos.inference.memory import OutOfMemory, is_out_of_memory
 from tomos.package import Package
-from tomos.types import MissingExtra, PackageError, SettingsError
+from tomos.types import MissingExtra, PackageError, SettingsError, TomosError
 
 Backend = Literal["onnxruntime", "openvino"]
 BACKENDS = ("onnxruntime", "openvino")
@@ -20,7 +21,10 @@ class Network(Protocol):
 
     `outputs` are the names it can give; a call gives those that are `wanted` (all when empty).
     It takes `{"image": (N, C, Y, X) float32}` and gives "logits" (N, K), "features" (N, F) and
-    "cam" (N, K, y, x), each only where it has it.
+    "cam" (N, K, y, x), each only where it has it. What does not fit into memory it refuses with
+    OutOfMemory, or with an error of its runtime that `memory.is_out_of_memory` knows.
+    It may say of itself: `takes`, the shape of "image" with None where a length is free (else all
+    are), and `each`, the bytes it needs inside itself for each pixel or voxel (else measured).
     A torch module becomes one by a function of its own in `tomos.train`; torch is not known here.
     """
 
@@ -64,9 +68,11 @@ class OnnxRuntime:
                 model, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # the runtime has no common class for what it refuses
-            raise PackageError(f"{where}: ONNX Runtime refuses it: {_first_line(error)}") from None
+            raise _failed(f"{where}: ONNX Runtime refuses it", error) from None
         self.where = where
         self.outputs = tuple(port.name for port in self._session.get_outputs())
+        shape = self._session.get_inputs()[0].shape
+        self.takes = tuple(length if isinstance(length, int) else None for length in shape)
         self.runtime = f"onnxruntime {onnxruntime.__version__}"
 
     def __call__(
@@ -76,7 +82,7 @@ class OnnxRuntime:
         try:
             values = self._session.run(names, dict(inputs))
         except Exception as error:
-            raise PackageError(f"{self.where}: the run failed: {_first_line(error)}") from None
+            raise _failed(f"{self.where}: the run failed", error) from None
         return dict(zip(names, values, strict=True))
 
 
@@ -96,9 +102,11 @@ class OpenVino:
             read = core.read_model(model=model)
             self._compiled = core.compile_model(read, "CPU", settings)
         except Exception as error:
-            raise PackageError(f"{where}: OpenVINO refuses it: {_first_line(error)}") from None
+            raise _failed(f"{where}: OpenVINO refuses it", error) from None
         self.where = where
         self.outputs = tuple(port.any_name for port in self._compiled.outputs)
+        shape = self._compiled.inputs[0].partial_shape
+        self.takes = tuple(None if side.is_dynamic else side.get_length() for side in shape)
         self.runtime = f"openvino {openvino.__version__}"
 
     def __call__(
@@ -108,8 +116,18 @@ class OpenVino:
             # A request of its own a call: one is not safe to share between threads.
             results = self._compiled.create_infer_request().infer(dict(inputs))
         except Exception as error:
-            raise PackageError(f"{self.where}: the run failed: {_first_line(error)}") from None
-        return {name: np.array(results[name]) for name in wanted or self.outputs}
+            raise _failed(f"{self.where}: the run failed", error) from None
+        found = {name: np.array(results[name]) for name in wanted or self.outputs}
+        # Seen with 2026.4.1: where memory runs out it raises nothing, and its outputs have no rows.
+        if any(len(value) != len(inputs["image"]) for value in found.values()):
+            raise OutOfMemory(f"{self.where}: OpenVINO gave nothing back: not enough memory")
+        return found
+
+
+def _failed(what: str, error: Exception) -> TomosError:
+    """Of what a runtime refused: too little memory is no fault of the graph."""
+    kind = OutOfMemory if is_out_of_memory(error) else PackageError
+    return kind(f"{what}: {_first_line(error)}")
 
 
 def _first_line(error: Exception) -> str:

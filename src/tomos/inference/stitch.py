@@ -17,6 +17,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from tomos.inference._adding import compiled, standing
+from tomos.inference.memory import OutOfMemory, in_words, is_out_of_memory
 from tomos.inference.network import Network
 from tomos.inference.tiles import Course, Place, Scores, Tiling, box, course, padded, weights
 from tomos.types import PackageError, Progress, SettingsError, Silent, TomosError
@@ -32,10 +33,6 @@ class Cancelled(TomosError):
     """The person who waited asked to stop."""
 
     exit_code = 130
-
-
-class OutOfMemory(TomosError):
-    """Tiles of this size do not fit into memory, one at a time."""
 
 
 @runtime_checkable
@@ -108,10 +105,10 @@ def _slabs(runner: _Runner, size: Sequence[int], watched: _Watched) -> Iterator[
         try:
             ring = _Ring(runner.classes, way, runner.tiling, pool)
         except MemoryError:
-            needed = memory(size, len(runner.x), runner.classes, runner.tiling) / 2**30
+            needed = memory(size, len(runner.x), runner.classes, runner.tiling)
             raise OutOfMemory(
                 f"tiles of {way.tile} with {runner.classes} classes over {way.size} need "
-                f"{needed:.1f} GiB beside the network; take smaller tiles"
+                f"{in_words(needed)} beside the network; take smaller tiles"
             ) from None
         for group in way.groups:
             yield from _cut(ring.finished(group[0][0]), inside)
@@ -172,7 +169,9 @@ class _Runner:
             part = todo[: self.batch]
             try:
                 scores = self._scores(part)
-            except MemoryError:
+            except Exception as error:
+                if not is_out_of_memory(error):  # each runtime has an error of its own for it
+                    raise
                 self.batch = min(self.tiling.smaller(len(part)), len(part) - 1)
                 if self.batch < 1:
                     raise OutOfMemory(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,7 +153,8 @@ def _inside(path: Path) -> Path:
 def _file(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(container.LARGEST_TOTAL)
+            # Not the most there may be: the whole of what is asked for is taken at once.
+            data = file.read(min(container.LARGEST_TOTAL, os.fstat(file.fileno()).st_size + 1))
     except FileNotFoundError:
         raise PackageError(f"{path}: there is no such model file") from None
     except OSError as error:

@@ -20,6 +20,9 @@ PARTS = {
 }
 
 
+NAMED = 10  # cases that could not be read, by name in the report
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Background:
     """What a training run knows and an evaluation of a bare model file does not."""
@@ -65,9 +68,10 @@ def _dropped(known: Background, failed: Mapping[str, str]) -> list[tuple[Words, 
         (Words(f"{reason} ({split})", f"{DROPPED_ZH[reason]}（{split_words(split).zh}）"), n)
         for (reason, split), n in reasons.items()
     ]
-    unread = len(known.skipped) + len(failed)
+    unread = [*known.skipped, *failed]
     if unread:
-        lines.append((Words("could not be read", "无法读取"), unread))
+        named = ", ".join(unread[:NAMED]) + (", …" if len(unread) > NAMED else "")
+        lines.append((Words(f"could not be read: {named}", f"无法读取：{named}"), len(unread)))
     return lines
 
 

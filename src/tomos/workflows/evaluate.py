@@ -16,7 +16,7 @@ from tomos.config import atomic_write
 from tomos.inference import MaskPredictor, predictor
 from tomos.types import Progress, SettingsError, Silent
 from tomos.workflows.judging import Judged, for_scoring, interval, judge
-from tomos.workflows.judging_masks import MasksJudged
+from tomos.workflows.judging_masks import TOLERANCE, MasksJudged, Tolerance
 from tomos.workflows.judging_masks import judge as judge_masks
 from tomos.workflows.report import report
 from tomos.workflows.report_masks import report as report_masks
@@ -30,12 +30,14 @@ def evaluate(
     out: str | Path | None = None,
     by: Sequence[str] = (),
     prevalence: float | None = None,
+    tolerance: Tolerance | None = None,
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Judged | MasksJudged:
     """Predict every labelled case of `split`, and write figures and report to `out`.
 
-    `out` defaults to a folder beside the model, named by data set and split.
+    out        a folder; beside the model, named by data set and split, where none is given
+    tolerance  of the NSD of masks, mm: one for all classes, or class -> its own (1)
     """
     progress = progress or Silent()
     model = model_file(model)
@@ -43,8 +45,10 @@ def evaluate(
     folder = Path(out) if out else model.parent / f"{opened.info.name}-{split}"
     if isinstance(using, MaskPredictor):
         _no_prevalence(prevalence)
-        masks = judge_masks(using, opened, split, by, progress=progress)
+        near = TOLERANCE if tolerance is None else tolerance
+        masks = judge_masks(using, opened, split, by, near, progress)
         return report_masks(masks, folder, progress=progress)
+    _no_tolerance(tolerance)
     judged = judge(using, opened, split, by, prevalence, progress)
     return report(judged, folder, progress=progress)
 
@@ -52,6 +56,11 @@ def evaluate(
 def _no_prevalence(prevalence: float | None) -> None:
     if prevalence is not None:
         raise SettingsError("--prevalence: for classes; a mask has no PPV and NPV")
+
+
+def _no_tolerance(tolerance: Tolerance | None) -> None:
+    if tolerance is not None:
+        raise SettingsError("--tolerance: for the surfaces of masks; classes have none")
 
 
 def model_file(model: str | Path) -> Path:
@@ -89,20 +98,24 @@ def compare(
     out: str | Path | None = None,
     by: Sequence[str] = (),
     prevalence: float | None = None,
+    tolerance: Tolerance | None = None,
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Compared:
     """Paired comparison on the cases that both can read -> comparison.json and .html in `out`.
 
-    `out` defaults to the folder of the second model. Raises DatasetError when classes differ.
+    `out` defaults to the folder of the second model; `tolerance` as in `evaluate`. Raises
+    DatasetError when classes differ.
     """
     files = model_file(first), model_file(second)
     opened = datasets.open(dataset)
     models = [predictor(model, threads=threads) for model in files]
     if any(isinstance(model, MaskPredictor) for model in models):
         _no_prevalence(prevalence)
-        pair, result = _compared_masks(models, opened, split, by, _names(*files), progress)
+        near = TOLERANCE if tolerance is None else tolerance
+        pair, result = _compared_masks(models, opened, (split, by, near), _names(*files), progress)
     else:
+        _no_tolerance(tolerance)
         pair, result = _compared(models, opened, split, by, prevalence, _names(*files), progress)
     folder = Path(out) if out else files[1].parent
     text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -122,11 +135,12 @@ def _compared(models, opened, split, by, prevalence, names, progress):
     return pair, figures.compare(tables[0], tables[1], points, names)
 
 
-def _compared_masks(models, opened, split, by, names, progress):
+def _compared_masks(models, opened, how, names, progress):
     for model in models:
         if not isinstance(model, MaskPredictor):
             raise SettingsError(f"{model.name}: classifies, and the other outlines masks")
-    pair = [judge_masks(model, opened, split, by, progress=progress) for model in models]
+    split, by, tolerance = how
+    pair = [judge_masks(model, opened, split, by, tolerance, progress) for model in models]
     return pair, figures.compare_masks(pair[0].table, pair[1].table, names)
 
 

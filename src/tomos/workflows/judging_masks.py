@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import numpy as np
 
 from tomos import datasets, formats
 from tomos import evaluate as figures
+from tomos.config.plugins import did_you_mean
 from tomos.datasets import Dataset
 from tomos.evaluate import MaskTable
 from tomos.evaluate.mask_table import Unit
 from tomos.inference import MaskPredictor
 from tomos.inference.masks import Scores
+from tomos.inference.memory import OutOfMemory
 from tomos.measures.segmentation import LabelFigures, measure
 from tomos.measures.voxel_ranking import voxel_auroc
 from tomos.transforms.prepare import carry_labels
@@ -28,12 +31,15 @@ from tomos.types import (
     PackageError,
     Prediction,
     Progress,
+    SettingsError,
     Silent,
 )
 from tomos.workflows.part import cell_of, columns_of, labelled, look
 
 SHOWN = ("dice", "iou", "nsd", "hd95", "auroc")
 TOLERANCE = 1.0  # mm, of the NSD where nothing else is said; voxels where no size is known
+Tolerance = float | Mapping[str, float]
+"""Of the NSD: one for all classes, or class -> its own, and `TOLERANCE` for those not named."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,14 +110,17 @@ def judge(
     dataset: Dataset,
     split: str,
     by: Sequence[str] = (),
-    tolerance_mm: float = TOLERANCE,
+    tolerance: Tolerance = TOLERANCE,
     progress: Progress | None = None,
 ) -> MasksJudged:
-    """Predict and score every case of `split` that has a mask; nothing is written.
+    """Predict and score every case of `split` that has a mask; nothing is written. A case that
+    cannot be read or does not fit into memory is left out, and told in `failed`.
 
-    Raises DatasetError when the part has no case with a mask or its classes are not the model's.
+    Raises DatasetError when the part has no case with a mask or its classes are not the model's,
+    SettingsError for a tolerance that is not above 0 or of a class that the model has not.
     """
     progress = progress or Silent()
+    tolerances = each_tolerance(predictor.classes, tolerance)
     part = labelled(predictor, dataset, split)
     found: dict[str, Prediction] = {}
     measured: list[Mapping[str, LabelFigures]] = []
@@ -122,9 +131,12 @@ def judge(
     for done, case in enumerate(part.cases, 1):
         progress.step(done, len(part), f"judging on {split}")
         try:
-            seen = beside(predictor, part, case, tolerance_mm)
-        except (FormatError, PackageError) as error:
+            seen = beside(predictor, part, case, tolerances)
+        except (FormatError, PackageError, OutOfMemory) as error:
             failed[case.name] = str(error)
+            continue
+        except MemoryError:
+            failed[case.name] = f"{part.image(case)}: not enough memory to measure its masks"
             continue
         found[case.name] = _light(seen.found)
         unit = seen.truth.unit
@@ -140,8 +152,40 @@ def judge(
     return MasksJudged(predictor, dataset, table, scored, found, failed, looks=looks)
 
 
+def each_tolerance(classes: Sequence[str], tolerance: Tolerance) -> list[float]:
+    """One tolerance a class, in their order. Raises SettingsError."""
+    if not isinstance(tolerance, Mapping):
+        tolerance = dict.fromkeys(classes, tolerance)
+    for name, value in tolerance.items():
+        if name not in classes:
+            raise SettingsError(
+                f"--tolerance {name}={value:g}: no class {name!r}"
+                f"{did_you_mean(name, list(classes))}"
+            )
+        if not 0 < value < inf:
+            raise SettingsError(f"--tolerance {value:g}: expected mm above 0, as 1.5")
+    return [float(tolerance.get(name, TOLERANCE)) for name in classes]
+
+
+def tolerance_said(text: str) -> Tolerance:
+    """What was written on the command line: "1.5", or "liver=2,tumour=1". Raises SettingsError."""
+    parts = [part.rpartition("=") for part in text.split(",")]
+    try:
+        found = {name.strip(): float(value) for name, _, value in parts}
+    except ValueError:
+        found = {}
+    if len(found) != len(parts) or ("" in found and len(parts) > 1):
+        raise SettingsError(
+            f"--tolerance {text}: expected mm, as 1.5, or one for each class, as liver=2,tumour=1"
+        )
+    return found.get("", found)
+
+
 def beside(
-    predictor: MaskPredictor, part: Dataset, case: Case, tolerance_mm: float = TOLERANCE
+    predictor: MaskPredictor,
+    part: Dataset,
+    case: Case,
+    tolerance_mm: float | Sequence[float] = TOLERANCE,
 ) -> Beside:
     """A case with its truth and what the model finds, on the image's own grid."""
     image = formats.read(part.image(case))

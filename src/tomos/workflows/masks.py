@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ SCORES = ("pointing", "energy", "average_precision")
 
 
 class Masks:
-    """The masks of a folder: PNG or NIfTI, of which every non-zero place counts.
+    """The masks of a folder: PNG or NIfTI, of which every label but 0 counts.
 
     A mask has the name of its image but for the ending ("p07.bmp": "p07.png"); of an image inside a
     container, that of its map ("x.npz#test/12": "x-test-12.png"). Raises SettingsError where no
@@ -56,52 +56,18 @@ class Masks:
     def of(self, address: str, image: Image) -> np.ndarray | None:
         """(Y, X) or (Z, Y, X) bool on the image's grid; None where it has no mask, or an empty one.
 
-        Raises GeometryError for a mask of another size or place, FormatError for a damaged one.
+        Raises GeometryError for a mask of another size or place, FormatError for a damaged one and
+        for what is no mask.
         """
         path = self._paths.get(address)
         if path is None:
             return None
         if Path(address).exists() and path.samefile(address):
             raise GeometryError(f"{path}: is the image itself; name the folder of its mask")
-        mask = formats.read(path)
-        inside = (mask.pixels != 0).any(axis=0)
-        if mask.frame == image.frame == "patient":
-            inside = _turned(inside, mask, image)
-        if not image.is_volume and inside.ndim == 3 and len(inside) == 1:
-            inside = inside[0]
-        if inside.shape != image.size:
-            raise GeometryError(
-                f"{path}: the mask is {_size(inside.shape)} pixels, the image {_size(image.size)}; "
-                "it must be drawn on the image itself"
-            )
+        every = {value: 1 for value in formats.mask_values(path) if value}
+        mask = formats.read_mask(path, image, ("inside",), every, notes=[])
+        inside = mask.labels > 0
         return inside if inside.any() else None
-
-
-def _turned(inside: np.ndarray, mask: Image, image: Image) -> np.ndarray:
-    """The mask in the image's order of axes: files of one scan differ in it.
-
-    GeometryError where that does not bring the grids together.
-    """
-    if inside.ndim == 2:
-        inside = inside[None]
-    change = np.linalg.solve(mask.affine, image.affine)  # index in the image -> in the mask
-    turn = np.rint(change[:3, :3]).astype(int)
-    axes = np.abs(turn).argmax(axis=0)
-    back = [axis for axis in range(3) if turn[axes[axis], axis] < 0]  # these run the other way
-    start = np.zeros(3)
-    start[axes[back]] = np.array(inside.shape)[axes[back]] - 1
-    off = np.abs(change[:3, :3] - turn).max() * max(inside.shape)
-    off = max(off, float(np.abs(change[:3, 3] - start).max()))
-    if sorted(axes) != [0, 1, 2] or np.abs(turn).sum() != 3 or off > 0.5:
-        raise GeometryError(
-            f"{mask.origin.path}: expected a mask on the image's grid, got one of "
-            f"{_size(inside.shape)} that lies elsewhere in the patient; resample it to the image"
-        )
-    return np.flip(inside.transpose(axes), tuple(back))
-
-
-def _size(shape: Iterable[int]) -> str:
-    return " x ".join(map(str, reversed(tuple(shape))))
 
 
 def _stem(path: Path) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from tomos import datasets, package
 from tomos.datasets import Dataset
 from tomos.inference import MaskPredictor, example
+from tomos.inference.memory import OutOfMemory
 from tomos.measures.segmentation import figure_table, measure
 from tomos.package import Class, GraphPart, InputPart, Manifest, MaskPart, Network
 from tomos.plan import Plan
@@ -129,8 +130,8 @@ def _with_decision(
             image = formats.read(dataset.image(case))
             truth = datasets.true_mask(dataset, case, image)
             answer = predictor.predict_image(image).targets[manifest.target]
-        except FormatError:
-            continue  # it was left out of the validation part, too, or its file is gone
+        except (FormatError, OutOfMemory):
+            continue  # it was left out of the validation part, too, or is too large to look at
         assert answer.mask is not None
         labels = answer.mask.labels
         for labelled, into in ((labels, plain), (segment.cleaned(labels, classes, classes), kept)):

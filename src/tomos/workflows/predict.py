@@ -39,25 +39,30 @@ def predict(
     out: str | Path | None = None,
     forms: Sequence[str] = (),
     *,
+    surfaces: Sequence[str] = (),
     threads: int = 0,
     progress: Progress | None = None,
 ) -> list[Prediction]:
     """One prediction an image, in order; an input that fails has `error`, and the rest goes on.
 
-    inputs  files, folders, containers, addresses (see `addresses`)
-    out     folder for what `forms` asks for: "json" predictions.json, "png" an overlay and a map of
-            each image, "nifti" the map on the image's own grid, "dicom" the overlay as a secondary
-            capture of the image's study. Of a model for masks: "nifti" the mask (of a picture as
-            PNG), "png" an overlay, "dicom-seg" a DICOM segmentation, "doubt" the entropy of every
-            voxel. None given: "json", and the mask
+    inputs    files, folders, containers, addresses (see `addresses`)
+    out       folder for what `forms` asks for: "json" predictions.json, "png" an overlay and a map
+              of each image, "nifti" the map on the image's own grid, "dicom" the overlay as a
+              secondary capture of the image's study. Of a model for masks: "nifti" the mask (of a
+              picture as PNG), "png" an overlay of all labels, "overlay" one of each label, in the
+              slice where it is largest, "dicom-seg" a DICOM segmentation, "doubt" the entropy of
+              every voxel. None given: "json", and the mask
+    surfaces  of a model for masks, a smoothed surface of each label: "stl" a file for each, "obj"
+              and "glb" one file with all of them; millimetres (glTF: metres)
     """
     progress = progress or Silent()
     using = load(model, threads=threads) if isinstance(model, str | Path) else model
     _check_forms(using, forms, out)
+    _check_surfaces(using, surfaces, out)
     listed = list(addresses(inputs))
     if isinstance(using, MaskPredictor):
         folder = Path(out) if out is not None else None
-        found = list(predict_masks.masks(using, listed, folder, forms, progress))
+        found = list(predict_masks.masks(using, listed, folder, forms, progress, surfaces))
         if folder is not None and "json" in (forms or ("json",)):
             _write_json(using, found, folder)
         return found
@@ -84,6 +89,17 @@ def _check_forms(using: AnyPredictor, forms: Sequence[str], out: str | Path | No
     explain.check_forms(forms, known)
     if out is None and set(forms) - {"json"}:
         raise SettingsError(f"--as {','.join(forms)} needs a folder to write into: -o DIR")
+
+
+def _check_surfaces(using: AnyPredictor, surfaces: Sequence[str], out: str | Path | None) -> None:
+    if not surfaces:
+        return
+    predict_masks.check_surfaces(surfaces)
+    asked = f"--surfaces {','.join(surfaces)}"
+    if not isinstance(using, MaskPredictor):
+        raise SettingsError(f"{asked}: {using.name} names classes, it outlines nothing")
+    if out is None:
+        raise SettingsError(f"{asked} needs a folder to write into: -o DIR")
 
 
 def _write_json(using: AnyPredictor, found: Sequence[Prediction], folder: Path) -> None:

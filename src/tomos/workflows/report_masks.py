@@ -9,6 +9,7 @@ from pathlib import Path
 from tomos import evaluate as figures
 from tomos.config import atomic_write
 from tomos.evaluate import Card, MaskPicture, MaskReport, Notice, Words
+from tomos.inference.memory import OutOfMemory
 from tomos.plan import Plan
 from tomos.transforms.prepare import Chain, carry_labels
 from tomos.types import Case, FormatError, Mask, PackageError, Progress, Silent
@@ -61,7 +62,7 @@ def _pictures(judged: MasksJudged, progress: Progress) -> list[MaskPicture]:
         progress.step(done, len(chosen), "drawing the worst cases")
         try:
             shown.append(_picture(judged, cases[found.case], found))
-        except (FormatError, PackageError):
+        except (FormatError, PackageError, OutOfMemory):
             continue
     return shown
 

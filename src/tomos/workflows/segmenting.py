@@ -24,6 +24,8 @@ def carry_out(job: Job) -> Done:
         datasets.shelved(job.can.train, chain, progress=progress),
         datasets.shelved(job.can.val, chain, progress=progress),
     )
+    for name, why in {**shelves[0].skipped, **shelves[1].skipped}.items():
+        progress.say(f"left out, {name}: {why}")
     say_begin(job, PAGE)
     with Watched(progress, job.run, plan, opened.info.name) as watched:
         trained = learn(plan, *shelves, job.run, watched, resume=job.resume, device=job.device)
