@@ -152,6 +152,20 @@ def facts(*centre, **more):
     return {"cases": 50, "share": 0.1, "median": 100, "smallest": 10, "centre": centre, **more}
 
 
+def test_a_patch_need_not_show_more_than_there_is_about_a_thin_label():
+    thin = fp((2000, 2000), labels={"vessel": facts(thickness=4.5)})
+    assert segment.enough(thin).tolist() == [144, 144]
+    assert max(segment.form(thin, "cpu").patch) <= 160
+    organ = fp((2000, 2000), labels={"vessel": facts(thickness=4.5), "lung": facts(thickness=300)})
+    assert max(segment.form(organ, "cpu").patch) >= 256
+    assert segment.enough(fp((2000, 1000))).tolist() == [2000, 1000]
+
+
+def test_a_processor_takes_few_patches_at_once():
+    found = segment.form(fp((128, 128)), "cpu")
+    assert segment.batch(found, "cpu") == 2 < segment.batch(found, "cuda:0")
+
+
 def test_tiny_lesions_are_learned_by_tversky_others_by_dice():
     lungs = (200, 300, 300)
     nodules = fp(lungs, (1.0, 1.0, 1.0), labels={"nodule": facts(pieces=3, piece=60)})

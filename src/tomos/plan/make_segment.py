@@ -26,7 +26,7 @@ def make(
     if not fp.n_val:
         raise PlanError(f"{train.folder}: no case with a mask has split 'val'; import makes one")
     found = segment.form(fp, device)
-    batch = segment.batch(found)
+    batch = segment.batch(found, device)
     here = Here(segment.channels(fp), len(train.classes) + 1, device)
     choice = segment.choose(found, minutes, here, batch)
     prepare, why_prepare = segment.prepare(fp)

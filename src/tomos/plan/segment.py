@@ -17,14 +17,18 @@ from tomos.plan.probe import Speed
 
 ANISOTROPIC = 3.0  # times: an axis that is so much coarser keeps a finer grid than its median
 LEAST = 4  # voxels of a side of the coarsest maps
-STAGES = {2: 7, 3: 6}
+STAGES = {2: 6, 3: 6}
+SEEN = 32  # times the thickness of a label: a patch need not show more around it
+SIDE = {2: 128, 3: 64}  # voxels of a patch's side that it may have in any case
 WIDEST = {2: 512, 3: 320}  # maps of any stage
 # Voxels of a patch at most: more fit into memory, but are then seen too seldom. First guesses.
 VOXELS = {("cpu", 2): 2**16, ("cpu", 3): 2**17, ("cuda", 2): 2**18, ("cuda", 3): 2**21}
-AT_ONCE = {2: 2**18, 3: 2**18}  # voxels of a batch
+# Voxels of a batch. On a processor many steps of few patches teach more than few steps of many.
+AT_ONCE = {"cpu": 2**15, "cuda": 2**18}
 BATCHES = (2, 16)
 WIDTHS = (32, 24, 16, 12, 8)
-OPTIONS: dict[str, Any] = {}  # of the network, beside its form
+# Of the network, beside its form. nnU-Net's 1, 3, 4, 6 blocks take three times as long.
+OPTIONS: dict[str, Any] = {"blocks": [1, 2, 2, 2]}
 # Patches that a network must be shown to be worth choosing: a first guess.
 SHOWN = 3000
 EPOCHS = 40
@@ -112,11 +116,20 @@ def size(fp: MaskFingerprint) -> np.ndarray:
     return np.maximum(1, np.round(median * old / np.array(spacing(fp)))).astype(int)
 
 
+def enough(fp: MaskFingerprint) -> np.ndarray:
+    """Sides of a patch, in voxels of the prepared grid, that show enough around every label: of a
+    thin vessel its neighbourhood, of an organ all there is."""
+    thick = max((of.thickness for of in fp.labels.values()), default=0.0)
+    if not thick:
+        return size(fp)
+    finer = size(fp) / np.maximum(1, np.array(fp.sizes[1]))
+    return np.maximum(SIDE[fp.axes], np.ceil(SEEN * thick * finer)).astype(int)
+
+
 def form(fp: MaskFingerprint, device: str) -> Form:
     """The largest patch within the allowance, in the shape of the median case, and its stages."""
-    kind = "cuda" if device.startswith("cuda") else "cpu"
-    most = VOXELS[kind, fp.axes]
-    patch, grid = size(fp), np.array(spacing(fp))
+    most = VOXELS[_kind(device), fp.axes]
+    patch, grid = np.minimum(size(fp), enough(fp)), np.array(spacing(fp))
     found = _form(patch, grid)
     while found.voxels > most:
         # The side that is longest against the others loses a step, as it has most to lose.
@@ -152,9 +165,13 @@ def _kernel(apart: np.ndarray) -> tuple[int, ...]:
     return tuple(3 if value < 2 * apart.min() else 1 for value in apart)
 
 
-def batch(found: Form) -> int:
+def _kind(device: str) -> str:
+    return "cuda" if device.startswith("cuda") else "cpu"
+
+
+def batch(found: Form, device: str) -> int:
     low, high = BATCHES
-    return max(low, min(high, AT_ONCE[len(found.patch)] // found.voxels))
+    return max(low, min(high, AT_ONCE[_kind(device)] // found.voxels))
 
 
 def flips(fp: MaskFingerprint, found: Form) -> list[str]:
@@ -295,7 +312,7 @@ def train(
     values: dict[str, Any] = {
         **error,
         "optimiser": "adamw",
-        "learning_rate": 1e-3,
+        "learning_rate": 2e-3,
         "weight_decay": 0.01,
         "schedule": "cosine",
         "warmup": 0.05,
