@@ -27,19 +27,22 @@ from tomos.types import Answer, EnvelopeError, Image, Prediction
 class FakeReader:
     """P(bright) = mean / 255. Refers within 0.05 of a half, refuses volumes.
 
-    `gate` makes it wait inside `predict`, to fill the queue; `fault` is raised
-    instead of answering.
+    `gate` makes it wait inside `predict`, to fill the queue; `stops`: whether nobody waited for the
+    answer any more when it went on; `fault` is raised instead of answering.
     """
 
     name = "fake"
     classes = ("dark", "bright")
     channels = 1
+    axes = 2
+    draws = False
 
     def __init__(self) -> None:
         self.gate: threading.Event | None = None
         self.entered = threading.Semaphore(0)
         self.fault: Exception | None = None
         self.seen: list[Image] = []
+        self.stops: list[bool] = []
 
     def describe(self) -> dict:
         return {"name": self.name, "classes": [{"name": name} for name in self.classes]}
@@ -48,10 +51,13 @@ class FakeReader:
         addresses = formats.members(path)
         return formats.read(addresses[member or 0]), len(addresses)
 
-    def predict(self, image: Image) -> Prediction:
+    def predict(self, image: Image, stop, progress) -> Prediction:
+        self.stop = stop
+        progress.step(1, 4, "tiles")
         self.entered.release()
         if self.gate is not None:
             assert self.gate.wait(20)
+        self.stops.append(stop())
         if self.fault is not None:
             raise self.fault
         if image.is_volume:
@@ -97,12 +103,72 @@ def client(reader):
 @pytest.fixture(scope="session")
 def film_model():
     """The module beside this one that makes a model file and films to read with it."""
+    return _beside("film_model")
+
+
+@pytest.fixture(scope="session")
+def mask_model():
+    """The same for models of masks."""
+    return _beside("mask_model")
+
+
+def _beside(name: str):
     pytest.importorskip("onnx", reason="needs onnx to make a model")
-    location = Path(__file__).with_name("film_model.py")
-    spec = importlib.util.spec_from_file_location("film_model", location)
+    location = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, location)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+CHROMIUM = "/usr/bin/chromium"
+WIDE = {"width": 1440, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def browser_flags() -> list[str]:
+    """Beyond the usual ones; a test's module may have its own."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def browser(browser_flags):
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"needs Chromium at {CHROMIUM}")
+    sync = pytest.importorskip("playwright.sync_api", reason="needs playwright").sync_playwright
+    with sync() as playwright:
+        arguments = ["--no-sandbox", *browser_flags]
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """Opens the page of the server at `address`, which the test's module has; at the end no request
+    had left the origin and no error was logged. `script` runs before the page's own.
+    """
+    contexts, requests, errors = [], [], []
+
+    def opened(viewport=WIDE, locale="en-US", script=""):
+        context = browser.new_context(viewport=viewport, locale=locale)
+        contexts.append(context)
+        page = context.new_page()
+        page.add_init_script(script)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address)
+        page.locator("#open-card").wait_for()
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert [url for url in requests if not url.startswith((address, f"blob:{address}"))] == []
+    # The browser itself notes every refused request; what the page does wrong is an error.
+    noted = ("status of 422", "status of 404")
+    assert [text for text in errors if not any(each in text for each in noted)] == []
 
 
 @pytest.fixture(scope="session")

@@ -120,3 +120,46 @@ def test_both_languages_hold_the_same_places():
     english, chinese = texts("en.ts"), texts("zh.ts")
     assert len(english) > 100
     assert english == chinese
+
+
+def test_what_is_said_of_masks(mask_model, tmp_path):
+    """An unsure extent, nothing found, the wrong kind of image; as the predictor says them."""
+    from tomos.inference import MaskPredictor
+    from tomos.inference.memory import OutOfMemory
+    from tomos.types import Image, PackageError
+
+    predictor = MaskPredictor(mask_model.write(tmp_path / "m.tomos", 3), threads=1)
+    unsure = np.full((1, 8, 8, 8), 195, np.int16)
+    unsure[0, 4, 4, 4] = 250
+    for pixels in (unsure, np.zeros((1, 8, 8, 8), np.int16)):
+        reason = predictor.predict_image(Image(pixels)).reason
+        assert known(reason), reason
+    with pytest.raises(PackageError) as refused:
+        predictor.predict_image(Image(np.zeros((1, 8, 8), np.uint8)))
+    assert known(str(refused.value).removeprefix("image: ")), refused.value
+    little = MaskPredictor(predictor.package, threads=1, memory=1)
+    with pytest.raises(OutOfMemory) as refused:
+        little.predict_image(Image(unsure))
+    assert known(str(refused.value).removeprefix("image: ").removeprefix("levels: "))
+
+
+@pytest.mark.fast
+def test_what_is_said_of_results_and_series(tmp_path):
+    from tomos.serve.body import store_bytes
+    from tomos.serve.desk import Limits
+    from tomos.serve.member import image_of
+    from tomos.serve.metrics import server_metrics
+    from tomos.serve.refusal import Refusal
+    from tomos.serve.results import Results
+    from tomos.serve.unpack import unpack
+
+    with pytest.raises(Refusal) as gone:
+        Results(1, 600, server_metrics()).get("key", "mask.nii.gz")
+    assert known(gone.value.message)
+    with pytest.raises(Refusal) as broken:
+        unpack(store_bytes(b"PK\x03\x04 and so on", tmp_path), Limits())
+    assert known(broken.value.message.removeprefix("image: "))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FormatError) as empty:
+        image_of(tmp_path / "folder", None, formats.LIMITS, False)
+    assert known(str(empty.value).removeprefix(f"{tmp_path / 'folder'}: "))

@@ -12,9 +12,15 @@ import numpy as np
 import pytest
 
 from tomos import formats
-from tomos.serve.packaged import PackagedReader, envelope_summary, load_all
+from tomos.serve.packaged import PackagedReader, load_all
 from tomos.serve.refusal import Refusal
-from tomos.types import FormatError, PackageError
+from tomos.serve.summary import envelope_summary
+from tomos.types import FormatError, PackageError, Silent
+
+
+def going_on() -> bool:
+    """Whether nobody waits any more: somebody does."""
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +53,14 @@ def test_films_are_read(packaged, film_model, tmp_path, spots, verdict):
     path = film_model.write_dicom(tmp_path / "film.dcm", film_model.film(spots))
     image, members = packaged.load(path, 0)
     assert members == 1
-    prediction = packaged.predict(image)
+    prediction = packaged.predict(image, going_on, Silent())
     assert prediction.verdict == verdict
 
 
 def test_the_heat_map_lies_on_the_film_where_the_spot_is(packaged, film_model, tmp_path):
     path = film_model.write_dicom(tmp_path / "film.dcm", film_model.film(2))
     image, _ = packaged.load(path, 0)
-    heat = packaged.explain(image, packaged.predict(image))
+    heat = packaged.explain(image, packaged.predict(image, going_on, Silent()))
     assert (heat.method, heat.label) == ("cam", "nodule")
     assert heat.image.size == image.size
     row, column = np.unravel_index(heat.image.pixels[0].argmax(), image.size)
@@ -80,7 +86,7 @@ def test_of_a_volume_a_slice_must_be_chosen(packaged, film_model, tmp_path):
     assert refused.value.members == 3
     image, members = packaged.load(path, 1)
     assert (members, image.size) == (3, (256, 256))
-    assert packaged.predict(image).targets["label"].scores["nodule"] > 0.8
+    assert packaged.predict(image, going_on, Silent()).targets["label"].scores["nodule"] > 0.8
     with pytest.raises(FormatError, match="from 0 to 2, got 3"):
         packaged.load(path, 3)
 
@@ -90,7 +96,7 @@ def test_the_example_can_be_read(packaged, tmp_path):
     path = tmp_path / sample.name
     path.write_bytes(sample.content)
     image, _ = packaged.load(path, 0)
-    assert packaged.predict(image).targets
+    assert packaged.predict(image, going_on, Silent()).targets
     assert formats.is_image(path)
 
 

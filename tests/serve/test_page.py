@@ -4,13 +4,11 @@ from pathlib import Path
 
 import pytest
 
-CHROMIUM = "/usr/bin/chromium"
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
 STATIC = Path(__file__).parents[2] / "src" / "tomos" / "serve" / "static"
-WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+NARROW = {"width": 390, "height": 844}
 
 pytestmark = [
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"needs Chromium at {CHROMIUM}"),
     pytest.mark.skipif(
         not (STATIC / "index.html").exists(), reason="the page is not built: make web"
     ),
@@ -43,40 +41,6 @@ def files(film_model, tmp_path_factory):
     made["letter"] = folder / "letter.txt"
     made["letter"].write_text("Dear colleague, " * 40)
     return made
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync = pytest.importorskip("playwright.sync_api", reason="needs playwright").sync_playwright
-    with sync() as playwright:
-        arguments = ["--no-sandbox"]
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def open_page(browser, address):
-    """Opens the page; at the end no request had left the origin and no error was logged."""
-    contexts, requests, errors = [], [], []
-
-    def opened(viewport=WIDE, locale="en-US"):
-        context = browser.new_context(viewport=viewport, locale=locale)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(address)
-        page.locator(".model-name").wait_for()
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert [url for url in requests if not url.startswith((address, f"blob:{address}"))] == []
-    # The browser itself notes every refused upload; what the page does wrong is an error.
-    assert [text for text in errors if "status of 422" not in text] == []
 
 
 def keep(page, name: str) -> None:

@@ -23,7 +23,7 @@ export interface OperatingPoint {
 export interface Model {
   name: string;
   created: string;
-  kind: "class" | "multilabel" | "ordinal";
+  kind: "class" | "multilabel" | "ordinal" | "mask";
   classes: ModelClass[];
   input: { channels: number; size: number[] };
   network: string;
@@ -31,6 +31,8 @@ export interface Model {
   members: number;
   operating_point: OperatingPoint;
   calibration: Record<string, unknown>;
+  /** Of a model of masks; `doubt`: within which expected over outlined usually lies. */
+  mask: { doubt: Record<string, [number, number]>; largest: string[] } | null;
   metrics: Metrics | null;
   envelope: Record<string, unknown>;
   map_method: string;
@@ -47,17 +49,52 @@ export interface Metrics {
   n_cases?: number;
   n_patients?: number;
   overall?: Record<string, Interval>;
+  per_class?: Record<string, Record<string, Interval>>;
 }
 
 export type Verdict = "finding" | "no finding" | "refer";
 
+/** How much there is of a label: outlined, in voxels and in ml or mm2, and expected in that unit. */
+export interface Amount {
+  voxels: number;
+  ml?: number;
+  mm2?: number;
+  expected: number;
+}
+
+export interface Target {
+  scores: Record<string, number>;
+  label: string;
+  mask?: Record<string, Amount>;
+}
+
+/** Files of a mask: "mask", "doubt" (entropy), "dicom-seg". */
+export type Form = "mask" | "doubt" | "dicom-seg";
+
 export interface Prediction {
   input: string;
-  targets: Record<string, { scores: Record<string, number>; label: string }>;
+  targets: Record<string, Target>;
   verdict: Verdict;
   reason: string;
   warnings: string[];
-  files: Record<string, string>;
+  files: Partial<Record<Form, string>>;
+}
+
+export interface Label {
+  value: number;
+  name: string;
+  /** "#rrggbb" */
+  colour: string;
+}
+
+/** What there is to show of a mask. `volume`: addresses of NIfTI files, while they are kept. */
+export interface MaskFacts {
+  unit: "ml" | "mm2" | "voxels";
+  labels: Label[];
+  picture: { png: string; width: number; height: number };
+  volume?: { image: string; labels: string; steps: number[] };
+  left_out: Partial<Record<Form, string>>;
+  kept_seconds: number;
 }
 
 export interface ImageFacts {
@@ -81,7 +118,16 @@ export interface Answer {
   model: string;
   prediction: Prediction;
   image: ImageFacts;
-  picture: { png: string; width: number; height: number; low: number; high: number; step: number };
+  picture: {
+    png: string;
+    width: number;
+    height: number;
+    low: number;
+    high: number;
+    step: number;
+    spacing: number[] | null;
+  };
+  mask?: MaskFacts;
   values?: { png: string; slope: number; intercept: number };
   maps: { method: string; label: string; png: string; width: number; height: number }[];
   seconds: { read: number; model: number };
@@ -114,18 +160,19 @@ export async function fetchExample(model: string): Promise<File> {
   return new File([await answer.blob()], named?.[1] ?? "example");
 }
 
-/** Read one image of a file. Waits and tries again while the server is busy. */
+/** Read one image of a file, or a series of files. Waits and tries again while the server is busy. */
 export async function read(
-  file: File,
+  files: readonly File[],
   model: string,
   member: number | null,
+  watch: string,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const wishes = new URLSearchParams({ model, values: "true" });
+  const wishes = new URLSearchParams({ model, values: "true", volume: "true", watch });
   if (member !== null) wishes.set("member", String(member));
   for (let attempt = 0; ; attempt++) {
     const body = new FormData();
-    body.append("file", file);
+    for (const file of files) body.append("file", file);
     try {
       return await request<Answer>(`/api/read?${wishes}`, { method: "POST", body, signal });
     } catch (error) {
@@ -134,6 +181,31 @@ export async function read(
       await pause(error.retryAfter * 1000 || 2000, signal);
     }
   }
+}
+
+/** How far the reading is that was asked for as `watch`: a share, 0 before it is known. */
+export async function fetchProgress(watch: string): Promise<number> {
+  const { done, total } = await request<{ done: number; total: number }>(`/api/progress/${watch}`);
+  return total ? done / total : 0;
+}
+
+/** A file of an answer; Refused with status 404 when the server does not keep it any more. */
+export async function fetchFile(address: string): Promise<Blob> {
+  return (await send(address)).blob();
+}
+
+/** The same unpacked, of a file that is gzip. */
+export async function fetchUnpacked(address: string): Promise<ArrayBuffer> {
+  const packed = (await send(address)).body!;
+  return new Response(packed.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+}
+
+/** Tell the server that the files of an answer are not needed any more; it need not succeed. */
+export function forget(answer: Answer): void {
+  const address = Object.values(answer.prediction.files)[0];
+  if (!address) return;
+  const result = address.slice(0, address.lastIndexOf("/"));
+  void fetch(result, { method: "DELETE", keepalive: true }).catch(() => {});
 }
 
 /** Bytes of a base64 text; `fetch` of a data address would need a wider security policy. */

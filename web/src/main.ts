@@ -14,7 +14,7 @@ import { showFiles } from "./panels/files";
 import { showFindings, spoken } from "./panels/findings";
 import { listenToKeys, openKeys } from "./panels/keys";
 import { showModel } from "./panels/model";
-import { showNotes, showStage, showValue, showWelcome } from "./panels/stage";
+import { showProgress, showWelcome, Stage } from "./panels/stage";
 import { showToolbar } from "./panels/toolbar";
 import { addExample } from "./reading";
 import { changed, listen, type Part, selectedItem, state } from "./state";
@@ -22,24 +22,27 @@ import { listenToPointers } from "./viewer/gestures";
 import { Viewer } from "./viewer/viewer";
 
 const viewer = new Viewer($<HTMLCanvasElement>("canvas"));
+const stage = new Stage(viewer);
 
 const SHOWS: Record<Part, (() => void)[]> = {
-  models: [showModel, showWelcome, showFindings],
+  models: [showModel, showWelcome, findings],
   items: [showFiles],
-  selected: [showFiles, stage, showFindings, announce],
-  tool: [() => showToolbar(viewer)],
-  heat: [() => viewer.setHeat(state.heat, state.opacity), () => showToolbar(viewer)],
-  language: [showModel, showWelcome, showFiles, stage, showFindings, () => showToolbar(viewer), () => viewer.draw()],
+  selected: [showFiles, show, findings, announce],
+  progress: [showProgress],
+  tool: [() => showToolbar(stage), () => stage.notes()],
+  heat: [() => stage.lay(), () => showToolbar(stage)],
+  labels: [() => stage.lay()],
+  language: [showModel, showWelcome, showFiles, show, findings, () => showToolbar(stage), () => viewer.draw()],
 };
 
 listen((part) => SHOWS[part].forEach((show) => show()));
-viewer.onChange = () => showNotes(viewer);
+viewer.onChange = () => stage.notes();
 
 placeIcons(document);
 startLanguage();
 listenForFiles();
-listenToKeys(viewer);
-listenToPointers(viewer, (at) => showValue(viewer, at));
+listenToKeys(stage);
+listenToPointers(viewer, (at) => stage.value(at));
 $("open-keys").addEventListener("click", openKeys);
 $("download").addEventListener("click", downloadResults);
 for (const id of ["example", "welcome-example"]) $(id).addEventListener("click", () => void addExample());
@@ -58,8 +61,12 @@ async function start(): Promise<void> {
   changed("models");
 }
 
-function stage(): void {
-  void showStage(viewer);
+function show(): void {
+  void stage.show();
+}
+
+function findings(): void {
+  showFindings(stage);
 }
 
 function announce(): void {

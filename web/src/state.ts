@@ -2,15 +2,19 @@
 
 import type { Answer, Model } from "./api";
 
-export type Tool = "window" | "pan" | "zoom";
+/** What dragging on the screen does. */
+export type Tool = "cross" | "window" | "pan" | "zoom";
 export type Status = "waiting" | "reading" | "read" | "refused";
 
-/** One file that was added, and what became of it. */
+/** One file that was added, or the files of one series, and what became of it. */
 export interface Item {
   readonly id: number;
-  readonly file: File;
+  readonly files: readonly File[];
+  readonly name: string;
   readonly abort: AbortController;
   status: Status;
+  /** How far its reading is, from 0 to 1. */
+  progress: number;
   /** Which image of the file, null until one is chosen. */
   member: number | null;
   answer: Answer | null;
@@ -25,13 +29,16 @@ export interface State {
   offline: boolean;
   items: Item[];
   selected: number;
-  tool: Tool;
+  /** Whether the heat map or the mask is shown, and how strongly each. */
   heat: boolean;
   opacity: number;
+  maskOpacity: number;
+  /** Labels that are switched off, by name. */
+  hidden: Set<string>;
 }
 
 /** What changed: listeners look at the parts they show. */
-export type Part = "models" | "items" | "selected" | "tool" | "heat" | "language";
+export type Part = "models" | "items" | "selected" | "progress" | "tool" | "heat" | "labels" | "language";
 
 type Listener = (part: Part) => void;
 
@@ -44,9 +51,10 @@ export const state: State = {
   offline: false,
   items: [],
   selected: -1,
-  tool: "window",
   heat: true,
   opacity: 0.6,
+  maskOpacity: 0.4,
+  hidden: new Set(),
 };
 
 export function listen(listener: Listener): void {

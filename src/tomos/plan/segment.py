@@ -17,7 +17,7 @@ from tomos.plan.probe import Speed
 
 ANISOTROPIC = 3.0  # times: an axis that is so much coarser keeps a finer grid than its median
 LEAST = 4  # voxels of a side of the coarsest maps
-STAGES = {2: 6, 3: 6}
+STAGES = {2: 5, 3: 6}
 SEEN = 32  # times the thickness of a label: a patch need not show more around it
 SIDE = {2: 128, 3: 64}  # voxels of a patch's side that it may have in any case
 WIDEST = {2: 512, 3: 320}  # maps of any stage

@@ -1,7 +1,8 @@
 """`model.tomos` -> HTTP: a page to read images on, and three protocols for programs.
 
 guard -> routes (api, tensorflow_protocol, inference_protocol, page) -> desk (queue and workers)
--> reader (one model). The routes know a model only as `reader.Reader`.
+-> reader (one model). The routes know a model only as `reader.Reader`. What a model of masks drew
+waits in `results` to be fetched.
 """
 
 from __future__ import annotations
@@ -25,16 +26,18 @@ def serve(
     backend: str = "onnxruntime",
     max_upload_mb: int = 256,
     queue: int = 32,
-    timeout: float = 60.0,
+    timeout: float | None = None,
     language: str = "auto",
     allow_hosts: Iterable[str] = (),
     trust: str | None = None,
 ) -> None:
     """Load and prove the models, then answer until interrupted.
 
-    threads  images read at the same time, each on one core; 0: one a core
+    threads  images read at the same time, each on one core; 0: one a core. Models of masks read
+             one image at a time, on as many
     trust    public keys: models not signed by one of them are refused
-    queue    requests that may wait beyond those; timeout in seconds for one answer
+    queue    requests that may wait beyond those
+    timeout  seconds for one answer; None: 60, of models of masks 600
     PackageError for a model that is refused, SettingsError for an address that cannot be had.
     """
     import os
@@ -47,19 +50,21 @@ def serve(
     from tomos.types import SettingsError
 
     for name, value in (("max-upload-mb", max_upload_mb), ("timeout", timeout)):
-        if value <= 0:
+        if value is not None and value <= 0:
             raise SettingsError(f"--{name}: expected a number above 0, got {value}")
     if threads < 0 or queue < 0:
         raise SettingsError("--threads and --queue: expected 0 or more")
     listener = listen.bind(host, port)
     try:
+        usual = Limits()
         limits = Limits(
             upload_bytes=max_upload_mb << 20,
             workers=threads or os.cpu_count() or 1,
             waiting=queue,
-            seconds=timeout,
+            seconds=timeout or usual.seconds,
+            mask_seconds=timeout or usual.mask_seconds,
         )
-        readers = load_all(models, backend=backend, trust=trust)
+        readers = load_all(models, backend=backend, trust=trust, mask_threads=threads)
         for reader in readers:
             progress.say(f"{reader.name}: loaded, gives its own example's answer")
         if not listen.is_loopback(host):

@@ -68,14 +68,51 @@ def example(request: Request, name: str) -> Response:
 @routes.post("/api/read", tags=["reading"], summary="Read one image", responses=READ_RESPONSES,
              openapi_extra={"requestBody": BODY})  # fmt: skip
 async def read(request: Request, wishes: Annotated[Wishes, Query()]) -> JSONResponse:
-    """Send the file as the raw body or as the first file of a multipart form. The kind of file is
-    told from its content: DICOM, PNG, JPEG, TIFF, BMP, GIF, NIfTI, npz.
+    """Send the file as the raw body or as a file of a multipart form. The kind of file is told from
+    its content: DICOM, PNG, JPEG, TIFF, BMP, GIF, NIfTI, NRRD, MetaImage, npz. A DICOM series is
+    several files of a form, or a zip of them.
+
+    Of a model of masks the answer holds how much there is of every label, outlined and expected,
+    and in `prediction.files` the addresses of the mask, of its entropy and, of DICOM, of a
+    segmentation: kept in memory for a few minutes.
     """
     service = service_of(request)
     reader = service.shelf.get(wishes.model)
-    async with service.desk.admit() as ticket:
+    async with service.desk.admit(reader.draws) as ticket:
         upload = await receive_file(request, service.folder, service.limits)
-        answer = await service.desk.run(
-            ticket, service.read_upload, ticket, reader, upload, wishes, after=upload.discard
-        )
+        service.watched[wishes.watch] = ticket
+        try:
+            async with ticket.while_awaited(request.is_disconnected):
+                answer = await service.desk.run(
+                    ticket, service.read_upload, ticket, reader, upload, wishes,
+                    after=upload.discard,
+                )  # fmt: skip
+        finally:
+            service.watched.pop(wishes.watch, None)
     return JSONResponse(answer)
+
+
+@routes.get("/api/progress/{name}", tags=["reading"], summary="How far a reading is")
+async def progress(request: Request, name: str) -> JSONResponse:
+    """Steps done and in all, 0 and 0 before they are known; of the request that was sent with
+    `watch=NAME`.
+    """
+    ticket = service_of(request).watched.get(name)
+    done, total = (ticket.done, ticket.total) if ticket else (0, 0)
+    return JSONResponse({"done": done, "total": total})
+
+
+@routes.get("/api/results/{key}/{name}", tags=["reading"], responses=REFUSALS,
+            summary="A file of an answer, while it is kept", response_class=Response)  # fmt: skip
+async def result(request: Request, key: str, name: str) -> Response:
+    """The mask, its entropy or a DICOM segmentation; the address stands in the answer."""
+    product = service_of(request).results.get(key, name)
+    headers = {"content-disposition": product.disposition}
+    return Response(product.content, media_type=product.media, headers=headers)
+
+
+@routes.delete("/api/results/{key}", tags=["reading"], status_code=204, response_class=Response,
+               summary="Let the files of an answer go at once")  # fmt: skip
+async def forget(request: Request, key: str) -> Response:
+    service_of(request).results.forget(key)
+    return Response(status_code=204)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -19,13 +19,18 @@ from tomos.serve.refusal import Refusal
 
 @dataclass(slots=True)
 class Upload:
-    """One received file in the server's own folder. `name` is what the sender called it."""
+    """What was received, in a folder of its own.
 
+    path  the file; of several, the folder they lie in
+    name  what the sender called it
+    """
+
+    folder: Path
     path: Path
     name: str
 
     def discard(self) -> None:
-        self.path.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 async def pieces(request: Request, limit: int, limits: Limits) -> AsyncIterator[bytes]:
@@ -58,37 +63,46 @@ async def receive_bytes(request: Request, limit: int, limits: Limits) -> bytes:
 
 
 async def receive_file(request: Request, folder: Path, limits: Limits) -> Upload:
-    """The uploaded file: the raw body, or the first file of a multipart form.
+    """The uploaded file: the raw body, or the files of a multipart form; several are those of one
+    DICOM series.
 
     Refusal 400 for an empty or broken body, 413 and 408 as `pieces`.
     """
     kind = request.headers.get("content-type", "")
     form = kind.partition(";")[0].strip().lower() == "multipart/form-data"
-    handle, draft = tempfile.mkstemp(prefix="upload-", dir=folder)
-    path = Path(draft)
+    upload = _place(folder)
     try:
-        with os.fdopen(handle, "wb") as file:
-            if form:
-                name = await _from_form(request, file, limits)
-            else:
-                name = "upload"
+        if form:
+            await _from_form(request, upload, limits)
+        else:
+            with upload.path.open("wb") as file:
                 async for piece in pieces(request, limits.upload_bytes, limits):
                     file.write(piece)
-        if path.stat().st_size == 0:
+        if upload.path.is_file() and upload.path.stat().st_size == 0:
             raise Refusal(400, "empty", "the body holds no file; send one, as the raw body or "
                           "as multipart/form-data with a field named 'file'")  # fmt: skip
-        return Upload(path, name)
+        return upload
     except BaseException:
-        path.unlink(missing_ok=True)
+        upload.discard()
         raise
 
 
 def store_bytes(content: bytes, folder: Path) -> Upload:
     """A file that came inside a JSON or binary request."""
-    handle, draft = tempfile.mkstemp(prefix="upload-", dir=folder)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    return Upload(Path(draft), "image")
+    upload = _place(folder)
+    upload.path.write_bytes(content)
+    upload.name = "image"
+    return upload
+
+
+def _place(folder: Path) -> Upload:
+    """Room for a file. Its name is random, so that it is found again in what a reader says of it
+    (`refusal.from_error`).
+    """
+    place = Path(tempfile.mkdtemp(prefix="upload-", dir=folder))
+    path = place / place.name
+    path.touch()
+    return Upload(place, path, "upload")
 
 
 def too_large(limit: int) -> Refusal:
@@ -96,22 +110,30 @@ def too_large(limit: int) -> Refusal:
                    "accepts (tomos serve --max-upload-mb)")  # fmt: skip
 
 
-async def _from_form(request: Request, file, limits: Limits) -> str:
+async def _from_form(request: Request, upload: Upload, limits: Limits) -> None:
     stream = pieces(request, limits.upload_bytes, limits)
-    parser = MultiPartParser(request.headers, stream, max_files=1, max_fields=8)  # type: ignore[arg-type]
+    parser = MultiPartParser(request.headers, stream, max_files=limits.files, max_fields=8)  # type: ignore[arg-type]
     try:
         form = await parser.parse()
     except MultiPartException as error:
         raise Refusal(400, "form", f"not a usable multipart form: {error.message}") from None
     try:
-        for value in form.values():
-            if not isinstance(value, str):
+        files = [value for _, value in form.multi_items() if not isinstance(value, str)]
+        if not files:
+            return
+        upload.name = printable(files[0].filename or "upload")
+        if len(files) > 1:
+            upload.path.unlink()
+            upload.path = upload.folder
+            upload.name += f" and {len(files) - 1} more"
+        for number, value in enumerate(files):
+            one = len(files) == 1
+            path = upload.path if one else upload.folder / f"{upload.folder.name}-{number:04d}"
+            with path.open("wb") as file:
                 while piece := await value.read(1 << 20):
                     file.write(piece)
-                return printable(value.filename or "upload")
     finally:
         await form.close()
-    return "upload"
 
 
 def printable(name: str) -> str:

@@ -45,6 +45,8 @@ ROUTES = (
     (r"/assets/.*|/(?:icon\.svg|favicon\.ico|site\.webmanifest)", "/assets"),
     (r"/api/models/[^/]+", "/api/models/NAME"),
     (r"/api/models/[^/]+/example", "/api/models/NAME/example"),
+    (r"/api/progress/[^/]+", "/api/progress/NAME"),
+    (r"/api/results/[^/]+(?:/[^/]+)?", "/api/results/KEY"),
     (r"/v1/models/[^/]+(?:/versions/[^/]+)?:predict", "/v1/models/NAME:predict"),
     (r"/v1/models/[^/]+(?:/versions/[^/]+)?/metadata", "/v1/models/NAME/metadata"),
     (r"/v1/models/[^/:]+(?:/versions/[^/:]+)?", "/v1/models/NAME"),

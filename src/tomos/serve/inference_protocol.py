@@ -6,13 +6,15 @@ JSON head of `Inference-Header-Content-Length` bytes, then the raw tensors, litt
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from tomos import __version__
-from tomos.serve.batch import as_outputs, predict_all
+from tomos.serve.batch import Asks, as_outputs, outputs_of, predict_all
 from tomos.serve.body import receive_bytes
 from tomos.serve.desk import Ticket
 from tomos.serve.reader import Reader
@@ -22,6 +24,7 @@ from tomos.serve.service import Service
 from tomos.serve.wire import HEADER, Message, encode, parse, wanted
 
 VERSION = "1"
+TEXT, RAW = 1 << 20, 1 << 28  # voxels of the masks of one answer, as numbers in JSON and as bytes
 INPUTS = {"image": "a picture's pixels", "file": "an encoded file"}
 BODY: dict[str, Any] = {
     "required": True,
@@ -83,21 +86,17 @@ async def ready() -> JSONResponse:
 @routes.get("/models/{name}/versions/{version}", include_in_schema=False)
 async def metadata(request: Request, name: str, version: str = VERSION) -> JSONResponse:
     reader = _find(service_of(request), name, version)
-    classes = len(reader.classes)
+    image = {"name": "image", "datatype": "FP32", "shape": [-1, reader.channels, -1, -1]}
+    file = {"name": "file", "datatype": "BYTES", "shape": [-1]}
     return JSONResponse(
         {
             "name": reader.name,
             "versions": [VERSION],
             "platform": "tomos_onnx",
-            "inputs": [
-                {"name": "image", "datatype": "FP32", "shape": [-1, reader.channels, -1, -1]},
-                {"name": "file", "datatype": "BYTES", "shape": [-1]},
-            ],
+            "inputs": [*([image] if reader.axes == 2 else []), file],
             "outputs": [
-                {"name": "scores", "datatype": "FP32", "shape": [-1, classes]},
-                {"name": "label", "datatype": "BYTES", "shape": [-1]},
-                {"name": "verdict", "datatype": "BYTES", "shape": [-1]},
-                {"name": "reason", "datatype": "BYTES", "shape": [-1]},
+                {"name": output, "datatype": kind, "shape": list(shape)}
+                for output, (kind, shape) in outputs_of(reader).items()
             ],
             "parameters": {"classes": list(reader.classes)},
         }
@@ -116,14 +115,14 @@ async def model_ready(request: Request, name: str, version: str = VERSION) -> JS
 @routes.post("/models/{name}/versions/{version}/infer", include_in_schema=False)
 async def infer(request: Request, name: str, version: str = VERSION) -> Response:
     """One input, either `image` (N, C, Y, X) of any numeric type, pixels as they lie in a file, or
-    `file` (N,) BYTES, encoded files (base64 in JSON, raw in binary).
+    `file` (N,) BYTES, encoded files (base64 in JSON, raw in binary). A volume is a file.
     """
     service = service_of(request)
     reader = _find(service, name, version)
     head = request.headers.get(HEADER.lower())
     limits = service.limits
     limit = limits.upload_bytes if head else min(limits.json_bytes, limits.upload_bytes)
-    async with service.desk.admit() as ticket:
+    async with service.desk.admit(reader.draws) as ticket:
         body = await receive_bytes(request, limit, limits)
         answer, length = await service.desk.run(
             ticket, _answer, service, ticket, reader, body, head, after=_nothing
@@ -139,12 +138,27 @@ def _answer(
     """The encoded answer, and the length of its JSON head when tensors follow; in a worker."""
     message = parse(body, head)
     instances = _instances(message)
-    outputs = as_outputs(reader, predict_all(service, ticket, reader, instances, False))
-    names = wanted(message, list(outputs))
+    names = wanted(message, list(outputs_of(reader)))
+    predictions = predict_all(service, ticket, reader, instances, _asks(names))
+    outputs = as_outputs(reader, predictions)
     about = {"model_name": reader.name, "model_version": VERSION}
     if message.id:
         about["id"] = message.id
     return encode(about, {name: outputs[name] for name in names}, names)
+
+
+def _asks(names: Mapping[str, bool]) -> Asks:
+    """Masks as numbers in text are small, as bytes large; where none is asked for, any will do."""
+    if "mask" not in names:
+        return Asks(False, sys.maxsize, "")
+    if names["mask"]:
+        return Asks(False, RAW, "masks of {voxels} numbers together, at most {most} a request")
+    return Asks(
+        False,
+        TEXT,
+        "a mask of {voxels} numbers does not go into JSON, of which at most {most} are written "
+        "here; ask for raw bytes: binary_data_output",
+    )
 
 
 def _instances(message: Message) -> list:
@@ -158,7 +172,8 @@ def _instances(message: Message) -> list:
     if name == "file":
         return [bytes(each) for each in tensor.ravel()]
     if tensor.ndim not in (3, 4):
-        raise Refusal(400, "tensor", f"expected image (N, C, Y, X), got shape {list(tensor.shape)}")
+        found = f"expected image (N, C, Y, X), got shape {list(tensor.shape)}"
+        raise Refusal(400, "tensor", f"{found}; a volume is sent as a file, which says its spacing")
     return list(tensor)
 
 

@@ -6,7 +6,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Iterator
 
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -71,12 +71,14 @@ def server_metrics() -> Metrics:
         ("tomos_refusals_total", "counter", "Requests refused, by reason."),
         ("tomos_verdicts_total", "counter", "Images read, by model and verdict."),
         ("tomos_upload_bytes_total", "counter", "Bytes received in bodies."),
+        ("tomos_results_bytes", "gauge", "Bytes of masks kept to be fetched."),
         ("tomos_model_info", "gauge", "1 for every model that is served."),
         ("tomos_start_time_seconds", "gauge", "Unix time at which the server started."),
     ):
         metrics.describe(name, kind, text)
     for name in ("tomos_requests_in_flight", "tomos_queue_waiting", "tomos_workers_busy"):
         metrics.set(name, 0)
+    metrics.set("tomos_results_bytes", 0)
     metrics.add("tomos_upload_bytes_total", 0)
     return metrics
 

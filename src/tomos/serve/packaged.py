@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,37 +10,36 @@ from tomos import explain, formats, package
 from tomos.formats import LIMITS, Limits
 from tomos.inference import Predictor
 from tomos.inference.verdict import is_finding
-from tomos.package import Manifest
-from tomos.serve.reader import HeatMap, Reader, Sample
-from tomos.serve.refusal import Refusal
+from tomos.package import Manifest, Package
+from tomos.serve.member import image_of
+from tomos.serve.packaged_masks import MaskReader
+from tomos.serve.reader import HeatMap, Reader, Sample, Written
 from tomos.serve.sample import drawn_film
-from tomos.types import FormatError, Image, PackageError, Prediction
+from tomos.serve.summary import summary
+from tomos.types import Image, PackageError, Prediction, Progress
 
 FILM = {"modality": "DX", "body_part": "CHEST"}
 
 
 class PackagedReader:
-    """One model file, loaded and proved on its synthetic example.
+    """One model file for classes, loaded and proved on its synthetic example.
 
+    file     the path, or what `package.read` made of it
     threads  of one run of the network
     limits   under which uploads are read
-    trust    public keys that must have signed the file; None: any file is taken
     Raises PackageError when the file is refused or does not give its own answers here.
     """
 
+    draws = False
+
     def __init__(
         self,
-        path: Path,
+        file: Package | Path,
         threads: int = 1,
         backend: str = "onnxruntime",
         limits: Limits = LIMITS,
-        trust: str | None = None,
     ):
-        self._package = package.read(path, trust)
-        if self._package.manifest.kind == "mask":
-            raise PackageError(
-                f"{path}: outlines masks, and those are not served yet; use tomos predict"
-            )
+        self._package = file if isinstance(file, Package) else package.read(file)
         self._predictor = Predictor(self._package, backend, threads)
         self._predictor.verify()
         self._limits = limits
@@ -50,55 +49,19 @@ class PackagedReader:
         self.name = self.manifest.name
         self.classes = self.manifest.class_names
         self.channels = self.manifest.input.channels
+        self.axes = 2
 
     def describe(self) -> Mapping[str, Any]:
-        manifest = self.manifest
-        precisions = sorted({part.precision for part in manifest.graphs})
-        return {
-            "name": self.name,
-            "created": manifest.created,
-            "task": manifest.task,
-            "target": manifest.target,
-            "kind": manifest.kind,
-            "classes": [
-                {
-                    "name": each.name,
-                    "finding": is_finding(manifest, each.name),
-                    "codes": [code.model_dump() for code in each.codes],
-                }
-                for each in manifest.classes
-            ],
-            "input": {"channels": self.channels, "size": list(manifest.input.size)},
-            "network": manifest.network.name,
-            "members": len(manifest.graphs),
-            "precision": ", ".join(precisions),
-            "operating_point": manifest.operating_point.model_dump(mode="json"),
-            "calibration": dict(manifest.calibration),
-            "metrics": dict(manifest.metrics) or None,
-            "envelope": envelope_summary(manifest.envelope),
-            "map_method": manifest.map_method,
-            "card": self._package.text("card.md") or manifest.card,
-            "card_zh": manifest.card_zh,
-            "licence": manifest.licence,
-            "dataset": dict(manifest.dataset),
-            "versions": dict(manifest.versions),
-            "sha256": self._package.sha256,
-            "example": manifest.example is not None,
-        }
+        return summary(self._package)
 
     def load(self, path: Path, member: int | None) -> tuple[Image, int]:
-        addresses = formats.members(path, self._limits)
-        if len(addresses) > 1:
-            return formats.read(_pick(addresses, member, path), self._limits), len(addresses)
-        image = formats.read(addresses[0], self._limits)
-        if image.is_volume and self._of_pictures:
-            return _slice(image, member, path), image.size[0]
-        if member:
-            raise _no_member(path, 1, member)
-        return image, 1
+        return image_of(path, member, self._limits, self._of_pictures)
 
-    def predict(self, image: Image) -> Prediction:
+    def predict(self, image: Image, stop: Callable[[], bool], progress: Progress) -> Prediction:
         return self._predictor.predict_image(image)
+
+    def write(self, image: Image, prediction: Prediction, folder: Path, stem: str) -> Written:
+        return Written({}, {})
 
     def explain(self, image: Image, prediction: Prediction) -> HeatMap | None:
         label = self._asked(prediction)
@@ -128,61 +91,27 @@ class PackagedReader:
         return max(wanted, key=lambda name: answer.scores[name], default=None)
 
 
-def _pick(addresses: Sequence[str], member: int | None, path: Path) -> str:
-    if (member or 0) >= len(addresses):
-        raise _no_member(path, len(addresses), member)
-    return addresses[member or 0]
-
-
-def _slice(volume: Image, member: int | None, path: Path) -> Image:
-    """One slice of a volume for a model of pictures: only the one that was asked for, since which
-    slice is read is a decision that no program should take in silence.
-    """
-    count = volume.size[0]
-    if member is None:
-        raise Refusal(
-            422,
-            "volume",
-            f"a volume of {count} slices, and this model reads single pictures: choose a slice",
-            members=count,
-        )
-    if member >= count:
-        raise _no_member(path, count, member)
-    affine = volume.affine.copy()
-    affine[:3, 3] += member * affine[:3, 0]
-    return volume.with_pixels(volume.pixels[:, member], affine=affine)
-
-
-def _no_member(path: Path, count: int, member: int | None) -> FormatError:
-    return FormatError(f"{path}: expected an image from 0 to {count - 1}, got {member}")
-
-
-def envelope_summary(envelope: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model was made for, in a few plain values; empty where the file does not say."""
-    facts = envelope.get("facts") or {}
-    summary: dict[str, Any] = {}
-    for fact in ("modality", "body_part"):
-        seen = (facts.get(fact) or {}).get("seen")
-        if seen:
-            summary[fact] = list(seen)
-    if facts.get("colour"):
-        summary["colour"] = ["colour" if colour else "grey" for colour in facts["colour"]]
-    if facts.get("side"):
-        summary["side"] = [round(float(length)) for length in facts["side"]]
-    return summary
-
-
 def load_all(
     paths: Iterable[Path],
     threads: int = 1,
     backend: str = "onnxruntime",
     limits: Limits = LIMITS,
     trust: str | None = None,
+    mask_threads: int = 0,
 ) -> list[Reader]:
-    """One reader a file. PackageError when two models have one name: addresses would be unclear."""
+    """One reader a file. PackageError when two models have one name: addresses would be unclear.
+
+    threads       of one run of a model for classes; mask_threads of one for masks, 0: one a core
+    trust         public keys that must have signed the files; None: any file is taken
+    """
     readers: dict[str, Reader] = {}
     for path in paths:
-        reader = PackagedReader(path, threads, backend, limits, trust)
+        file = package.read(path, trust)
+        reader: Reader
+        if file.manifest.kind == "mask":
+            reader = MaskReader(file, mask_threads, backend, limits)
+        else:
+            reader = PackagedReader(file, threads, backend, limits)
         if reader.name in readers:
             raise PackageError(
                 f"{path}: a second model named {reader.name!r}; serve them on two ports"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,8 +65,20 @@ def plane(image: Image) -> tuple[np.ndarray, int]:
     if image.is_volume:
         pixels = pixels[:, pixels.shape[1] // 2]
     pixels = pixels[:3] if pixels.shape[0] == 3 else pixels[:1]
-    step = -(-max(pixels.shape[1:]) // LONGEST)
+    step = thinning(pixels.shape[1:])
     return pixels[:, ::step, ::step], step
+
+
+def thinning(size: Sequence[int]) -> int:
+    """Every how many-th pixel of a picture of `size` (Y, X) is sent."""
+    return -(-max(size) // LONGEST)
+
+
+def slice_of(volume: Image, z: int) -> Image:
+    """Slice `z` of a volume as a picture, where it lies."""
+    affine = volume.affine.copy()
+    affine[:3, 3] += z * affine[:3, 0]
+    return volume.with_pixels(volume.pixels[:, z], affine=affine)
 
 
 def window_of(image: Image, pixels: np.ndarray) -> tuple[float, float]:

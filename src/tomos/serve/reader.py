@@ -5,7 +5,7 @@ The routes know only `Reader`; `packaged.py` makes one of a `model.tomos`, tests
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tomos.serve.refusal import Refusal
-from tomos.types import Image, Prediction
+from tomos.types import Image, Prediction, Progress
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,16 +34,28 @@ class Sample:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Files of a mask by form ("mask", "doubt", "dicom-seg"), and why a form is left out."""
+
+    files: Mapping[str, Path]
+    left_out: Mapping[str, str]
+
+
 class Reader(Protocol):
     """One model, safe to call from several threads.
 
     classes   names in the order of every score vector
     channels  how many the model was trained on (1 grey, 3 colour)
+    axes      of the images it is made for: 2, or 3 for volumes
+    draws     whether it draws masks: those models run one image at a time, on all their threads
     """
 
     name: str
     classes: tuple[str, ...]
     channels: int
+    axes: int
+    draws: bool
 
     def describe(self) -> Mapping[str, Any]:
         """The summary behind `/api/models/NAME`: plain data."""
@@ -53,8 +65,15 @@ class Reader(Protocol):
         for a model of pictures, a slice. FormatError when refused; Refusal when one must be chosen.
         """
 
-    def predict(self, image: Image) -> Prediction:
-        """What the model says; EnvelopeError or a verdict "refer" for what it is not made for."""
+    def predict(self, image: Image, stop: Callable[[], bool], progress: Progress) -> Prediction:
+        """What the model says; EnvelopeError or a verdict "refer" for what it is not made for.
+
+        stop      asked now and then: whether nobody waits for the answer any more
+        progress  is told how far it is, where that takes long
+        """
+
+    def write(self, image: Image, prediction: Prediction, folder: Path, stem: str) -> Written:
+        """The files of a prediction that has a mask, in `folder`."""
 
     def explain(self, image: Image, prediction: Prediction) -> HeatMap | None:
         """The heat map of the label that was given; None where there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tomos.inference.memory import OutOfMemory
 from tomos.types import (
     EnvelopeError,
     FormatError,
@@ -41,15 +42,20 @@ _STATUS: tuple[tuple[type[TomosError], int, str], ...] = (
     (SettingsError, 400, "setting"),
     (StorageError, 507, "storage"),
     (MissingExtra, 501, "missing"),
+    (OutOfMemory, 507, "memory"),
 )
+
+
+def in_our_words(message: str, path: Path, name: str) -> str:
+    """A message that names the file as its sender called it, not as it lies here."""
+    for text in (str(path), path.name):
+        message = message.replace(text, name or "the file")
+    return message
 
 
 def from_error(error: TomosError, path: Path | None = None, name: str = "") -> Refusal:
     """A refusal from any error of the tree; our temporary path becomes the file's name."""
-    message = str(error)
-    if path is not None:
-        for text in (str(path), path.name):
-            message = message.replace(text, name or "the file")
+    message = str(error) if path is None else in_our_words(str(error), path, name)
     for kind, status, label in _STATUS:
         if isinstance(error, kind):
             return Refusal(status, label, message)

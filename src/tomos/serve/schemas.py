@@ -5,14 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 FILE = {"type": "string", "format": "binary"}
+FILES = {
+    "type": "array",
+    "items": FILE,
+    "minItems": 1,
+    "description": "one file, or the files of one DICOM series",
+}
 BODY: dict[str, Any] = {
     "required": True,
     "content": {
         "multipart/form-data": {
-            "schema": {"type": "object", "properties": {"file": FILE}, "required": ["file"]}
+            "schema": {"type": "object", "properties": {"file": FILES}, "required": ["file"]}
         },
         "application/octet-stream": {"schema": FILE},
         "application/dicom": {"schema": FILE},
+        "application/gzip": {"schema": FILE},
+        "application/zip": {"schema": FILE},
         "image/png": {"schema": FILE},
         "image/jpeg": {"schema": FILE},
     },
@@ -38,13 +46,14 @@ def _error(description: str) -> dict[str, Any]:
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: _error("The request is not what this address takes"),
     403: _error("Sent by a page of another site"),
-    404: _error("No such model"),
+    404: _error("No such model, or a result that is not kept any more"),
     408: _error("The upload stalled"),
     413: _error("Larger than the server accepts"),
     421: _error("Not a host name that this server answers to"),
     422: _error("The file was refused, with the reason"),
     503: _error("Busy; see Retry-After"),
     504: _error("Not answered in time"),
+    507: _error("Too large for the memory or the disk of the server"),
 }
 
 PICTURE = {
@@ -56,6 +65,24 @@ PICTURE = {
         "low": {"type": "number", "description": "value shown black"},
         "high": {"type": "number", "description": "value shown white"},
         "step": {"type": "integer", "description": "image pixels per picture pixel"},
+        "spacing": {
+            "type": ["array", "null"],
+            "items": {"type": "number"},
+            "description": "mm between pixels, (Y, X)",
+        },
+    },
+}
+AMOUNTS = {
+    "type": "object",
+    "properties": {
+        "voxels": {"type": "integer", "description": "that were outlined"},
+        "ml": {"type": "number", "description": "outlined, of a volume"},
+        "mm2": {"type": "number", "description": "outlined, of a picture whose size is known"},
+        "expected": {
+            "type": "number",
+            "description": "what the probabilities sum up to, in the same unit; where it is far "
+            "from what was outlined, the network is unsure",
+        },
     },
 }
 PREDICTION = {
@@ -69,12 +96,49 @@ PREDICTION = {
                 "properties": {
                     "scores": {"type": "object", "additionalProperties": {"type": "number"}},
                     "label": {"type": "string"},
+                    "mask": {"type": "object", "additionalProperties": AMOUNTS},
                 },
             },
         },
         "verdict": {"enum": ["finding", "no finding", "refer"]},
         "reason": {"type": "string"},
         "warnings": {"type": "array", "items": {"type": "string"}},
+        "files": {
+            "type": "object",
+            "description": "masks: where to fetch them: mask (NIfTI, of a picture PNG), doubt "
+            "(entropy of every voxel, NIfTI), dicom-seg (of what came as DICOM)",
+            "additionalProperties": {"type": "string"},
+        },
+    },
+}
+MASK = {
+    "type": "object",
+    "properties": {
+        "unit": {"enum": ["ml", "mm2", "voxels"]},
+        "labels": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "value": {"type": "integer"},
+                    "name": {"type": "string"},
+                    "colour": {"type": "string"},
+                },
+            },
+        },
+        "picture": {
+            "type": "object",
+            "description": "labels on the grid of `picture`: 256 * red + green. Of a volume that "
+            "is the axial slice with most of the mask",
+            "properties": {"png": {"type": "string", "format": "byte"}},
+        },
+        "volume": {
+            "type": "object",
+            "description": "where to fetch the volume and its labels to show them, thinned by "
+            "`steps` along (Z, Y, X)",
+        },
+        "left_out": {"type": "object", "description": "form -> why there is no such file"},
+        "kept_seconds": {"type": "number"},
     },
 }
 READ_ANSWER: dict[str, Any] = {
@@ -109,6 +173,7 @@ READ_ANSWER: dict[str, Any] = {
                             },
                         },
                     },
+                    "mask": MASK,
                     "seconds": {"type": "object"},
                 },
                 "required": ["schema", "model", "prediction", "image", "maps"],

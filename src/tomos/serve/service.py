@@ -15,11 +15,15 @@ from pydantic import Field
 from tomos.config import Settings
 from tomos.serve.body import Upload
 from tomos.serve.desk import Desk, Limits, Ticket
+from tomos.serve.masks import Drawn, drawn, mask_of
 from tomos.serve.metrics import Metrics, server_metrics
 from tomos.serve.pictures import heat_png, picture, values
-from tomos.serve.reader import Reader, Shelf
-from tomos.serve.refusal import from_error
+from tomos.serve.reader import Reader, Shelf, Written
+from tomos.serve.refusal import from_error, in_our_words
+from tomos.serve.results import Results
+from tomos.serve.unpack import unpack
 from tomos.types import Image, Prediction, TomosError
+from tomos.workflows.inputs import stems
 
 
 class Wishes(Settings):
@@ -32,6 +36,13 @@ class Wishes(Settings):
     member: int | None = Field(
         None, ge=0, description="which image of a file that holds several, or slice of a volume"
     )
+    files: bool = Field(True, description="masks: with addresses to fetch the mask from")
+    volume: bool = Field(False, description="masks of volumes: with the volume to show, as NIfTI")
+    watch: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_-]{0,64}$",
+        description="a name of your own: /api/progress/NAME then says how far the reading is",
+    )
 
 
 @dataclass(slots=True)
@@ -42,10 +53,13 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=server_metrics)
     desk: Desk = field(init=False)
+    results: Results = field(init=False)
+    watched: dict[str, Ticket] = field(default_factory=dict)
     _folder: tempfile.TemporaryDirectory = field(init=False)
 
     def __post_init__(self) -> None:
         self.desk = Desk(self.limits, self.metrics)
+        self.results = Results(self.limits.kept_bytes, self.limits.kept_seconds, self.metrics)
         self._folder = tempfile.TemporaryDirectory(prefix="tomos-serve-")
         self.metrics.set("tomos_start_time_seconds", time.time())
         for name in self.shelf.readers:
@@ -57,12 +71,13 @@ class Service:
 
     def close(self) -> None:
         self.desk.close()
+        self.results.close()
         self._folder.cleanup()
 
-    def predict(self, reader: Reader, image: Image) -> Prediction:
+    def predict(self, reader: Reader, image: Image, ticket: Ticket) -> Prediction:
         """One prediction, timed and counted."""
         started = time.perf_counter()
-        prediction = reader.predict(image)
+        prediction = reader.predict(image, lambda: ticket.abandoned, ticket)
         elapsed = time.perf_counter() - started
         self.metrics.observe("tomos_inference_seconds", elapsed, model=reader.name)
         self.metrics.add("tomos_verdicts_total", model=reader.name, verdict=prediction.verdict)
@@ -70,6 +85,7 @@ class Service:
 
     def load(self, reader: Reader, upload: Upload, member: int | None = None) -> tuple[Image, int]:
         """The image of an upload; Refusal with the sender's name for the file, never our path."""
+        unpack(upload, self.limits)
         try:
             return reader.load(upload.path, member)
         except TomosError as error:
@@ -82,21 +98,47 @@ class Service:
         image, members = self.load(reader, upload, wishes.member)
         read = time.perf_counter()
         try:
-            prediction = self.predict(reader, image)
+            prediction = self.predict(reader, image, ticket)
             ticket.check()
             heat = reader.explain(image, prediction) if wishes.heat else None
         except TomosError as error:
             raise from_error(error, upload.path, upload.name) from None
         predicted = time.perf_counter()
-        return {
+        answer: dict[str, Any] = {
             "schema": 1,
             "model": reader.name,
             "prediction": {**prediction.to_json(), "input": upload.name},
             "image": {**facts(image), "members": members, "member": wishes.member or 0},
             "maps": [_map(heat)] if heat is not None else [],
-            **(_pictures(image, wishes) if wishes.picture else {}),
             "seconds": {"read": round(read - started, 4), "model": round(predicted - read, 4)},
         }
+        shown = image
+        if mask_of(prediction) is not None:
+            found = self._drawn(reader, upload, image, prediction, wishes)
+            addresses = self.results.keep(found.products)
+            answer["mask"] = found.told(addresses, self.limits.kept_seconds)
+            answer["prediction"] |= {"files": found.files(addresses)}
+            shown = found.cut.image
+        if wishes.picture:
+            answer |= _pictures(shown, wishes)
+        return answer
+
+    def _drawn(
+        self, reader: Reader, upload: Upload, image: Image, prediction: Prediction, wishes: Wishes
+    ) -> Drawn:
+        """What there is to show and to fetch of a mask; its files go through a folder of ours."""
+        mask, stem = mask_of(prediction), stems([upload.name])[0]
+        assert mask is not None
+        with tempfile.TemporaryDirectory(prefix="mask-", dir=self.folder) as place:
+            written = Written({}, {})
+            if wishes.files:
+                written = reader.write(image, prediction, Path(place), stem)
+            left_out = {
+                form: in_our_words(reason.replace(f"{place}/", ""), upload.path, upload.name)
+                for form, reason in written.left_out.items()
+            }
+            written = Written(written.files, left_out)
+            return drawn(image, mask, written, Path(place), stem, wishes.volume)
 
 
 def build(readers: Iterable[Reader], limits: Limits | None = None) -> Service:
@@ -115,11 +157,16 @@ def facts(image: Image) -> dict[str, Any]:
         "body_part": image.origin.body_part,
         "view": image.origin.view,
         "format": image.origin.format,
-        "spacing": [round(step, 4) for step in image.spacing] if image.frame != "pixel" else None,
+        "spacing": spacing_of(image),
         "frame": image.frame,
         "value_range": list(image.value_range) if image.value_range else None,
         "warnings": list(image.warnings),
     }
+
+
+def spacing_of(image: Image) -> list[float] | None:
+    """Of its axes in array order, in mm; None where it is not known."""
+    return [round(step, 4) for step in image.spacing] if image.frame != "pixel" else None
 
 
 def _pictures(image: Image, wishes: Wishes) -> dict[str, Any]:
@@ -132,6 +179,7 @@ def _pictures(image: Image, wishes: Wishes) -> dict[str, Any]:
             "low": shown.low,
             "high": shown.high,
             "step": shown.step,
+            "spacing": spacing_of(image),
         }
     }
     exact = values(image) if wishes.values else None

@@ -13,7 +13,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
-from tomos.serve.batch import as_outputs, predict_all
+from tomos.serve.batch import Asks, as_outputs, outputs_of, predict_all
 from tomos.serve.body import receive_bytes
 from tomos.serve.desk import Ticket
 from tomos.serve.reader import Reader
@@ -24,6 +24,13 @@ from tomos.serve.tensors import from_lists, from_text
 
 VERSION = "1"
 SIGNATURE = "serving_default"
+KINDS = {"FP32": "DT_FLOAT", "BYTES": "DT_STRING", "UINT8": "DT_UINT8", "UINT16": "DT_UINT16"}
+ASKS = Asks(
+    channels_last=True,
+    most=1 << 20,
+    too_many="a mask of {voxels} numbers does not go into JSON, of which at most {most} are "
+    "written here; use /v2 with binary_data_output, or /api/read",
+)
 BODY = {
     "required": True,
     "content": {
@@ -65,13 +72,14 @@ async def status(request: Request, name: str, version: str = VERSION) -> JSONRes
 @routes.get("/{name}/versions/{version}/metadata", include_in_schema=False)
 async def metadata(request: Request, name: str, version: str = VERSION) -> JSONResponse:
     reader = _find(service_of(request), name, version)
+    image = _tensor("image", "DT_FLOAT", (-1, -1, -1, reader.channels))
+    if reader.axes == 3:  # a volume comes as a file
+        image = _tensor("image", "DT_STRING", (-1,))
     signature = {
-        "inputs": {"image": _tensor("image", "DT_FLOAT", (-1, -1, -1, reader.channels))},
+        "inputs": {"image": image},
         "outputs": {
-            "scores": _tensor("scores", "DT_FLOAT", (-1, len(reader.classes))),
-            "label": _tensor("label", "DT_STRING", (-1,)),
-            "verdict": _tensor("verdict", "DT_STRING", (-1,)),
-            "reason": _tensor("reason", "DT_STRING", (-1,)),
+            output: _tensor(output, KINDS[kind], shape)
+            for output, (kind, shape) in outputs_of(reader).items()
         },
         "method_name": "tensorflow/serving/predict",
     }
@@ -90,10 +98,13 @@ async def metadata(request: Request, name: str, version: str = VERSION) -> JSONR
              openapi_extra={"requestBody": BODY})  # fmt: skip
 @routes.post("/{name}/versions/{version}:predict", include_in_schema=False)
 async def predict(request: Request, name: str, version: str = VERSION) -> JSONResponse:
-    """Scores (calibrated probabilities, in the order of the classes), label, verdict and reason."""
+    """Scores (calibrated probabilities, in the order of the classes), label, verdict and reason; of
+    a model of masks, instead of scores, the mask and how much of every class was outlined and is
+    expected.
+    """
     service = service_of(request)
     reader = _find(service, name, version)
-    async with service.desk.admit() as ticket:
+    async with service.desk.admit(reader.draws) as ticket:
         limit = min(service.limits.json_bytes, service.limits.upload_bytes)
         body = await receive_bytes(request, limit, service.limits)
         answer = await service.desk.run(
@@ -105,7 +116,7 @@ async def predict(request: Request, name: str, version: str = VERSION) -> JSONRe
 def _answer(service: Service, ticket: Ticket, reader: Reader, body: bytes) -> dict[str, Any]:
     """The answer to one body, in the format in which it asked; runs in a worker."""
     instances, rows = parse(body)
-    outputs = as_outputs(reader, predict_all(service, ticket, reader, instances, True))
+    outputs = as_outputs(reader, predict_all(service, ticket, reader, instances, ASKS))
     columns = {name: _plain(values) for name, values in outputs.items()}
     if not rows:
         return {"outputs": columns}

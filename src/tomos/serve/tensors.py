@@ -65,6 +65,7 @@ def to_image(array: np.ndarray, channels: int, last: bool) -> Image:
     if array.ndim != 3 or array.shape[0] not in COLOURS or 0 in array.shape:
         layout = "(Y, X) or (Y, X, C)" if last else "(C, Y, X)"
         raise Refusal(400, "tensor", f"expected one picture {layout} of {channels} channel(s), "
-                      f"got shape {list(array.shape)}")  # fmt: skip
+                      f"got shape {list(array.shape)}; a volume is sent as a file, which says its "
+                      "spacing")  # fmt: skip
     span = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0)}.get(str(array.dtype))
     return Image(np.ascontiguousarray(array), value_range=span)

@@ -19,6 +19,7 @@ TYPES = {
     "INT8": "<i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8",
     "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
 }  # fmt: skip
+WRITTEN = {"uint8": "UINT8", "uint16": "UINT16"}  # what is not among them is written as FP32
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,10 @@ def encode(
     entries, tail = [], []
     for name, values in outputs.items():
         text = values.dtype == object
-        entry: dict[str, Any] = {
-            "name": name,
-            "datatype": "BYTES" if text else "FP32",
-            "shape": list(values.shape),
-        }
+        kind = "BYTES" if text else WRITTEN.get(str(values.dtype), "FP32")
+        entry: dict[str, Any] = {"name": name, "datatype": kind, "shape": list(values.shape)}
         if binary[name]:
-            raw = _raw_text(values) if text else np.ascontiguousarray(values, "<f4").tobytes()
+            raw = _raw_text(values) if text else _raw_numbers(values, kind)
             entry["parameters"] = {"binary_data_size": len(raw)}
             tail.append(raw)
         else:
@@ -174,6 +172,10 @@ def _split_text(name: str, count: int, raw: memoryview) -> np.ndarray:
     array = np.empty(count, dtype=object)
     array[:] = elements
     return array
+
+
+def _raw_numbers(values: np.ndarray, kind: str) -> bytes:
+    return np.ascontiguousarray(values, TYPES[kind]).tobytes()
 
 
 def _raw_text(values: np.ndarray) -> bytes:

@@ -18,7 +18,9 @@ export interface Sorted {
 export function sentence(text: string, name = ""): string {
   const own = name && text.startsWith(`${name}: `) ? text.slice(name.length + 2) : text;
   if (language() === "en") return own.charAt(0).toUpperCase() + own.slice(1);
-  return whole(own) ?? own.split("; ").map((part) => whole(part) ?? part).join("；");
+  // What comes first may be the name of a file, as the server knows it.
+  const bare = own.replace(/^[^:]*: /, "");
+  return whole(own) ?? whole(bare) ?? own.split("; ").map((part) => whole(part) ?? part).join("；");
 }
 
 /** Warnings by what they are about. */

@@ -20,6 +20,44 @@ const VERDICTS = [
   file(/^no class reaches its threshold$/, "没有类别达到阈值"),
 ];
 
+/** What is said of a mask: tomos/inference/masks.py. */
+const MASKS = [
+  file(/^(.+): the network is unsure of its extent: ([\d.e+-]+) (\S+) were outlined, ([\d.e+-]+) (\S+) expected$/,
+    "“$1”的范围没有把握：勾画 $2 $3，预期 $4 $5"),
+  file(/^mm2$/, "mm²"),
+  file(/^voxels$/, "像素"),
+  file(/^nothing of (.+)$/, "没有勾画出 $1"),
+  file(/^expected (\d+) channel\(s\) and (\d+) axes for this model, got (\d+) and (\d+)$/,
+    "该模型需要 $1 个通道、$2 维的图像，而此图像为 $3 个通道、$4 维"),
+  file(/^an image of (.+) does not fit into the memory of this server$/, "服务器内存不足，无法读取 $1 的图像"),
+  file(/^expected ([\d.]+ \w+) of free memory .*, got ([\d.]+ \w+)\. End other programs.*$/,
+    "服务器内存不足：需要 $1，可用 $2"),
+  file(/^a tile of .+ does not fit into memory; ([\d.]+ \w+) are free.*$/, "服务器内存不足：可用 $1"),
+  file(/^(?:not enough memory to prepare it|the memory ran out even with small steps.*)$/, "服务器内存不足"),
+  file(/^(.+): gone through one tile at a time$/, "$1：逐块读取"),
+  file(/^(.+): gone through in tiles of (.+) in place of (.+); the network saw less at once.*$/,
+    "$1：以 $2（而非 $3）的小块读取，网络一次看到的范围较小，勾画结果可能与内存充足时不同"),
+  file(/^([\d.]+ \w+) of memory would be needed, ([\d.]+ \w+) are free$/, "需要 $1 内存，可用 $2"),
+  file(/^the memory ran out$/, "内存不足"),
+  file(/^its axes are not at right angles \(down to ([\d.]+) degrees.*$/, "各轴不垂直（最小 $1 度）：已为网络插值到直角网格，分割仍位于原图像上"),
+  file(/^no such result: results are kept for ([\d.]+) minutes at most; send the image again$/,
+    "结果已不再保留（最多保留 $1 分钟），请重新发送图像"),
+  file(/^cannot be written for .+: its frames do not each say where they lie$/, "无法写入：各帧未注明位置"),
+  file(/^cannot be written for .+: its header lacks or contradicts what a segmentation must say.*$/,
+    "无法写入：文件头缺少分割对象所必需的内容，或自相矛盾"),
+];
+
+/** Series and zip files: tomos/serve/member.py, tomos/serve/unpack.py. */
+const SERIES = [
+  file(/^none of these files is a DICOM image.*$/, "这些文件都不是 DICOM 图像；同时发送的多个文件视为一个 DICOM 序列"),
+  file(/^a zip of (\d+) files and (\d+) MB; at most (\d+) files and (\d+) MB are taken out$/,
+    "压缩包含 $1 个文件，共 $2 MB，超过上限（$3 个文件、$4 MB）"),
+  file(/^a zip without files in it$/, "压缩包中没有文件"),
+  file(/^not a whole zip file.*$/, "压缩包不完整，请重新打包"),
+  file(/^its members overlap.*$/, "压缩包中的文件相互重叠，不予读取"),
+  file(/^encrypted, or packed in another way than by deflate$/, "压缩包已加密，或使用了不支持的压缩方式"),
+];
+
 /** What the model was made for, and how this image differs: tomos/inference/envelope.py. */
 const ENVELOPE = [
   envelope(/^modality (.+); the model was made for (.+)$/, "该图像的模态为 $1，而模型适用于 $2"),
@@ -98,4 +136,4 @@ const FILES = [
   file(/^no answer within ([\d.]+) s.*$/, "$1 秒内没有得到结果，请重试"),
 ];
 
-export const MESSAGES: Message[] = [...VERDICTS, ...ENVELOPE, ...QUALITY, ...FILES];
+export const MESSAGES: Message[] = [...VERDICTS, ...MASKS, ...SERIES, ...ENVELOPE, ...QUALITY, ...FILES];

@@ -6,7 +6,10 @@ import { language, maybe, number, percent, t } from "../i18n";
 import { icon } from "../icons";
 import { state } from "../state";
 import { prose } from "./prose";
-import { table, words } from "./wording";
+import { listed, table, words } from "./wording";
+
+/** Measures that are no share of 1, so that they have no place on the scale beside them. */
+const MILLIMETRES = new Set(["hd95", "mae", "rmse"]);
 
 export function openCard(): void {
   const model = state.model;
@@ -22,7 +25,7 @@ function card(model: Model): HTMLElement {
     {},
     h("header", {}, h("div", {}, eyebrow, h("h1", {}, model.name)), close),
     figures(model),
-    point(model),
+    model.kind === "mask" ? doubt(model) : point(model),
     h("section", {}, h("h2", {}, t("card.classes")), classes(model)),
     h("section", {}, h("h2", {}, t("card.envelope")), about(model)),
     text && h("section.prose", {}, h("h2", {}, t("card.text")), ...prose(text)),
@@ -44,16 +47,14 @@ function figures(model: Model): HTMLElement {
   if (!model.metrics || !overall.length) {
     return h("section", {}, head, h("p.faint", {}, t("card.nofigures")));
   }
-  const rows = overall.map(([name, figure]) =>
-    h(
-      "tr",
-      {},
-      h("th", { scope: "row" }, maybe(`measure.${name}`, words(name))),
-      h("td.figure", {}, number(figure.value!, 3)),
-      h("td", {}, interval(figure)),
-      h("td.plot", {}, plot(figure)),
-    ),
-  );
+  const rows = overall.map(([name, figure]) => line(name, maybe(`measure.${name}`, words(name)), figure));
+  // Of masks also the labels one by one: their mean hides the one that is bad.
+  const each = model.kind === "mask" ? Object.entries(model.metrics.per_class ?? {}) : [];
+  for (const [label, measures] of each) {
+    if (measures.dice?.value != null) {
+      rows.push(line("dice", `${t("measure.dice")}, ${words(label)}`, measures.dice));
+    }
+  }
   const titles = [t("card.measure"), t("card.value"), t("card.interval"), ""];
   const header = h("tr", {}, ...titles.map((title) => h("th", { scope: "col" }, title)));
   return h(
@@ -62,6 +63,17 @@ function figures(model: Model): HTMLElement {
     head,
     h("p.faint", {}, source(model)),
     h("table", {}, h("thead", {}, header), h("tbody", {}, ...rows)),
+  );
+}
+
+function line(measure: string, title: string, figure: Interval): HTMLElement {
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, title),
+    h("td.figure", {}, number(figure.value!, 3)),
+    h("td", {}, interval(figure)),
+    h("td.plot", {}, !MILLIMETRES.has(measure) && plot(figure)),
   );
 }
 
@@ -113,9 +125,25 @@ function point(model: Model): HTMLElement {
   );
 }
 
+/** Of a model of masks: within which expected over outlined must lie. */
+function doubt(model: Model): HTMLElement {
+  const usual = Object.entries(model.mask?.doubt ?? {}).map(([name, [low, high]]): [string, string] => [
+    words(name),
+    t("card.doubt.value", { low: number(low, 2), high: number(high, 2) }),
+  ]);
+  const largest = listed([...(model.mask?.largest ?? [])]);
+  return h(
+    "section",
+    {},
+    h("h2", {}, t("card.doubt")),
+    (usual.length > 0 || !!largest) && table([...usual, [t("card.largest"), largest]]),
+    !usual.length && h("p.faint", {}, t("card.doubt.none")),
+  );
+}
+
 function classes(model: Model): HTMLElement {
   const items = model.classes.map((each) =>
-    h("li", {}, words(each.name), each.finding && h("span.tag", {}, t("card.finding"))),
+    h("li", {}, words(each.name), each.finding && model.kind !== "mask" && h("span.tag", {}, t("card.finding"))),
   );
   return h("ul.classes", {}, ...items);
 }
@@ -125,7 +153,7 @@ function about(model: Model): HTMLElement {
     ...madeFor(model),
     [t("card.input"), [model.input.channels, ...model.input.size].join(" × ")],
     [t("card.network"), model.members > 1 ? `${model.members} × ${model.network}` : model.network],
-    [t("card.map"), maybe(`map.${model.map_method}`, model.map_method)],
+    [t("card.map"), model.map_method !== "none" && maybe(`map.${model.map_method}`, model.map_method)],
     [t("card.created"), model.created],
     [t("card.licence"), model.licence],
   ]);

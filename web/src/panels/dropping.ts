@@ -2,14 +2,15 @@
 
 import { $ } from "../dom";
 import { add } from "../reading";
+import { bundled, type Found } from "../series";
 
-const MOST = 500;
+const MOST = 4096;
 
 export function listenForFiles(): void {
   const input = $<HTMLInputElement>("input");
   for (const id of ["pick", "welcome-pick"]) $(id).addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
-    add(input.files ?? []);
+    take(input.files ?? []);
     input.value = "";
   });
   const cover = $("dropping");
@@ -26,27 +27,33 @@ export function listenForFiles(): void {
   addEventListener("drop", (event) => {
     event.preventDefault();
     show(0);
-    if (event.dataTransfer) void collect(event.dataTransfer).then(add);
+    if (event.dataTransfer) void collect(event.dataTransfer).then(bundled).then(add);
   });
   addEventListener("paste", (event) => {
-    if (event.clipboardData?.files.length) add(event.clipboardData.files);
+    if (event.clipboardData?.files.length) take(event.clipboardData.files);
   });
+}
+
+function take(files: Iterable<File>): void {
+  void bundled([...files].map((file) => ({ file, folder: "" }))).then(add);
 }
 
 /** The files of a drop, those inside folders included, in the order of their names. */
-async function collect(transfer: DataTransfer): Promise<File[]> {
+async function collect(transfer: DataTransfer): Promise<Found[]> {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.() ?? null);
-  if (!entries.some((entry) => entry?.isDirectory)) return [...transfer.files];
-  const found: File[] = [];
-  for (const entry of entries) if (entry) await walk(entry, found);
+  if (!entries.some((entry) => entry?.isDirectory)) {
+    return [...transfer.files].map((file) => ({ file, folder: "" }));
+  }
+  const found: Found[] = [];
+  for (const entry of entries) if (entry) await walk(entry, "", found);
   return found;
 }
 
-async function walk(entry: FileSystemEntry, found: File[]): Promise<void> {
+async function walk(entry: FileSystemEntry, folder: string, found: Found[]): Promise<void> {
   if (found.length >= MOST || entry.name.startsWith(".")) return;
   if (entry.isFile) {
     const file = entry as FileSystemFileEntry;
-    found.push(await new Promise<File>((resolve, reject) => file.file(resolve, reject)));
+    found.push({ file: await new Promise<File>((resolve, reject) => file.file(resolve, reject)), folder });
     return;
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
@@ -59,5 +66,5 @@ async function walk(entry: FileSystemEntry, found: File[]): Promise<void> {
     children.push(...more);
   }
   children.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
-  for (const child of children) await walk(child, found);
+  for (const child of children) await walk(child, entry.name, found);
 }

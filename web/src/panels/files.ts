@@ -20,7 +20,7 @@ export function showFiles(): void {
 }
 
 function row(item: Item): HTMLElement {
-  const name = item.file.name;
+  const name = item.name;
   const button = h(
     "button.file",
     {

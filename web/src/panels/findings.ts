@@ -9,16 +9,18 @@ import { readAgain, showMember } from "../reading";
 import { type Item, selectedItem, state } from "../state";
 import { brief, openCard } from "./card";
 import { tone, toneIcon } from "./files";
-import { table, words } from "./wording";
+import { labelSections } from "./labels";
+import type { Stage } from "./stage";
+import { few, table, words } from "./wording";
 
-export function showFindings(): void {
+export function showFindings(stage: Stage): void {
   const panel = $("findings");
   const item = selectedItem();
-  panel.replaceChildren(...parts(item));
+  panel.replaceChildren(...parts(item, stage));
   panel.classList.toggle("empty", !item);
 }
 
-function parts(item: Item | null): Node[] {
+function parts(item: Item | null, stage: Stage): Node[] {
   if (!item) return state.offline ? [offline()] : [h("p.faint", {}, t("findings.none")), ...brief()];
   if (item.status === "refused") return [refused(item)];
   if (!item.answer || item.status !== "read") {
@@ -28,8 +30,9 @@ function parts(item: Item | null): Node[] {
   return [
     verdict(item.answer, model),
     ...warnings(item.answer),
-    ...(model ? probabilities(item.answer, model) : []),
-    heatNote(item.answer),
+    ...(item.answer.mask
+      ? labelSections(item, item.answer, model, (label) => stage.goTo(label))
+      : [...(model ? probabilities(item.answer, model) : []), heatNote(item.answer)]),
     facts(item, item.answer),
     h("button.wide", { type: "button", onclick: openCard }, icon("info"), t("card.open")),
   ];
@@ -38,7 +41,7 @@ function parts(item: Item | null): Node[] {
 function verdict(answer: Answer, model: Model | undefined): HTMLElement {
   const { prediction } = answer;
   const label = words(Object.values(prediction.targets)[0]?.label ?? "");
-  const named = prediction.verdict === "finding" ? h("span.verdict-label", {}, label) : null;
+  const named = !answer.mask && prediction.verdict === "finding" ? h("span.verdict-label", {}, label) : null;
   const kind = t(`verdict.${prediction.verdict}`);
   const colon = language() === "zh" ? "：" : ": ";
   const refer = prediction.verdict === "refer" && prediction.reason;
@@ -55,7 +58,8 @@ function verdict(answer: Answer, model: Model | undefined): HTMLElement {
 function inWords(prediction: Prediction, model: Model | undefined): string {
   const { verdict, targets } = prediction;
   if (verdict === "refer") return t("verdict.refer.text");
-  const label = Object.values(targets)[0]?.label ?? "";
+  const { label = "", mask } = Object.values(targets)[0] ?? {};
+  if (mask) return t(`verdict.mask.${verdict}`, { label: few(label) });
   const thresholds = model?.operating_point.thresholds ?? {};
   const most = !Object.keys(thresholds).length && model?.kind === "class";
   if (most) return t("verdict.most", { label: words(label) });
@@ -142,7 +146,7 @@ function facts(item: Item, answer: Answer): HTMLElement {
   const size = [...image.size].reverse().join(" × ");
   const time = number(seconds.read + seconds.model, 2);
   const rows: [string, string | null | undefined][] = [
-    [t("fact.file"), item.file.name],
+    [t("fact.file"), item.name],
     [t("fact.format"), image.format],
     [t("fact.modality"), image.modality],
     [t("fact.body"), image.body_part],
@@ -177,7 +181,7 @@ export function refusal(item: Item): string {
   const size = megabytes(state.uploadBytes);
   if (status === 413 && !message) return t("error.too_large", { size });
   if (status === 500 || status < 0) return t("error.failed");
-  return sentence(message, item.file.name);
+  return sentence(message, item.name);
 }
 
 function offline(): HTMLElement {
@@ -187,14 +191,14 @@ function offline(): HTMLElement {
 
 /** For those who listen: the outcome of the selected image in one sentence. */
 export function spoken(item: Item): string {
-  const name = item.file.name;
+  const name = item.name;
   if (item.status === "refused") return t("announce.refused", { name, reason: refusal(item) });
   return t("announce.read", { name, verdict: verdictWords(item.answer?.prediction) });
 }
 
 export function verdictWords(prediction: Prediction | undefined): string {
   if (!prediction) return "";
-  const label = words(Object.values(prediction.targets)[0]?.label ?? "");
+  const label = few(Object.values(prediction.targets)[0]?.label ?? "");
   const verdict = t(`verdict.${prediction.verdict}`);
   if (prediction.verdict !== "finding") return verdict;
   return language() === "zh" ? `${verdict}：${label}` : `${verdict}: ${label}`;

@@ -4,9 +4,9 @@ import { $, h, openDialog } from "../dom";
 import { type Key, t } from "../i18n";
 import { showMember } from "../reading";
 import { selectedItem, state, step } from "../state";
-import type { Viewer } from "../viewer/viewer";
 import { closer } from "./card";
-import { setHeat } from "./toolbar";
+import type { Stage } from "./stage";
+import { nextLayout, setOverlay } from "./toolbar";
 
 const LIST: [string, Key][] = [
   ["J / K", "keys.next"],
@@ -17,16 +17,17 @@ const LIST: [string, Key][] = [
   ["0 / 1", "keys.fit"],
   ["I", "keys.invert"],
   ["H, [ / ]", "keys.heat"],
+  ["V", "keys.layout"],
   ["R", "keys.reset"],
   ["?", "keys.help"],
 ];
 
-export function listenToKeys(viewer: Viewer): void {
+export function listenToKeys(stage: Stage): void {
   document.addEventListener("keydown", (event) => {
     const target = event.target as HTMLElement;
     const typing = target.closest("input, select, textarea, dialog[open]");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (act(viewer, event)) event.preventDefault();
+    if (act(stage, event)) event.preventDefault();
   });
 }
 
@@ -50,28 +51,29 @@ export function openKeys(): void {
 const keycap = (part: string) => (/^( [/+] |, | )$/.test(part) ? part : h("kbd", {}, part));
 
 /** Whether the key meant something. */
-function act(viewer: Viewer, event: KeyboardEvent): boolean {
-  const verb = arrows(viewer, event) ?? VERBS[event.key.toLowerCase()];
+function act(stage: Stage, event: KeyboardEvent): boolean {
+  const verb = arrows(stage, event) ?? VERBS[event.key.toLowerCase()];
   if (!verb) return false;
-  verb(viewer);
+  verb(stage);
   return true;
 }
 
-const VERBS: Record<string, (viewer: Viewer) => void> = {
+const VERBS: Record<string, (stage: Stage) => void> = {
   "j": () => step(1),
   "k": () => step(-1),
-  "+": (viewer) => viewer.zoomBy(1.25),
-  "=": (viewer) => viewer.zoomBy(1.25),
-  "-": (viewer) => viewer.zoomBy(0.8),
-  "0": (viewer) => viewer.fit(),
-  "1": (viewer) => viewer.fullSize(),
-  "i": (viewer) => viewer.invert(),
-  "r": (viewer) => viewer.reset(),
-  "h": () => setHeat(!state.heat),
-  "[": () => setHeat(true, state.opacity - 0.1),
-  "]": () => setHeat(true, state.opacity + 0.1),
-  "pagedown": () => member(1),
-  "pageup": () => member(-1),
+  "+": ({ screen }) => screen.zoomBy(1.25),
+  "=": ({ screen }) => screen.zoomBy(1.25),
+  "-": ({ screen }) => screen.zoomBy(0.8),
+  "0": ({ screen }) => screen.fit(),
+  "1": ({ screen }) => screen.fullSize(),
+  "i": ({ screen }) => screen.invert(),
+  "r": ({ screen }) => screen.reset(),
+  "h": () => setOverlay(!state.heat),
+  "[": () => setOverlay(true, -0.1),
+  "]": () => setOverlay(true, 0.1),
+  "v": ({ volume, inSpace }) => inSpace && nextLayout(volume!),
+  "pagedown": (stage) => onwards(stage, 1),
+  "pageup": (stage) => onwards(stage, -1),
   "?": openKeys,
 };
 
@@ -83,15 +85,16 @@ const ARROWS: Record<string, [number, number]> = {
 };
 
 /** Arrow keys belong to the picture only while it has the focus; elsewhere they scroll. */
-function arrows(viewer: Viewer, event: KeyboardEvent): ((viewer: Viewer) => void) | null {
+function arrows({ screen }: Stage, event: KeyboardEvent): (() => void) | null {
   const direction = ARROWS[event.key];
-  if (!direction || document.activeElement !== viewer.canvas) return null;
+  if (!direction || document.activeElement !== screen.canvas) return null;
   const [x, y] = direction;
-  if (event.shiftKey) return () => viewer.windowBy(-y * 0.03, x * 0.03);
-  return () => viewer.panBy(-x * 30, -y * 30);
+  if (event.shiftKey) return () => screen.windowBy(-y * 0.03, x * 0.03);
+  return () => screen.arrow(x, y);
 }
 
-function member(by: number): void {
+/** Through the slices of a volume, or the images of a file. */
+function onwards({ screen }: Stage, by: number): void {
   const item = selectedItem();
-  if (item) showMember(item, (item.member ?? 0) + by);
+  if (!screen.slice(by) && item) showMember(item, (item.member ?? 0) + by);
 }

@@ -1,6 +1,5 @@
 /** Mouse, pen, fingers and wheel -> the viewer's verbs. */
 
-import { state } from "../state";
 import type { Viewer } from "./viewer";
 
 interface Point {
@@ -53,7 +52,7 @@ function drag(viewer: Viewer, event: PointerEvent, before: Point, now: Point): v
   const [dx, dy] = [now.x - before.x, now.y - before.y];
   const middle = (event.buttons & 4) !== 0;
   const right = (event.buttons & 2) !== 0;
-  const tool = middle || event.shiftKey ? "pan" : right ? "window" : state.tool;
+  const tool = middle || event.shiftKey ? "pan" : right ? "window" : viewer.tool;
   if (tool === "pan") viewer.panBy(dx, dy);
   else if (tool === "zoom") viewer.zoomBy(Math.exp(-dy / 150));
   else viewer.windowBy(-dy / 400, dx / 300);

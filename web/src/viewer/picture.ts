@@ -1,6 +1,7 @@
 /** A received picture with its values: decoding, and values -> grey through a window. */
 
 import { type Answer, bytes } from "../api";
+import { decodeOverlay, type Overlay } from "./overlay";
 
 /** A range of values from black to white. */
 export interface Window {
@@ -28,6 +29,7 @@ export interface Picture {
   unit: string;
   step: number;
   heat: ImageBitmap | null;
+  overlay: Overlay | null;
 }
 
 const EXACT: ImageBitmapOptions = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
@@ -38,7 +40,7 @@ export async function decode(answer: Answer): Promise<Picture> {
   const rgba = await pixels(values ? values.png : picture.png);
   const colour = !values && image.channels === 3;
   const codes = colour ? rgba.data : greyCodes(rgba.data, !!values);
-  const spacing = image.spacing?.slice(-2);
+  const spacing = (picture.spacing ?? image.spacing)?.slice(-2);
   const [tall, wide] = [spacing?.[0] ?? 1, spacing?.[1] ?? 1];
   const shown = { low: picture.low, high: picture.high };
   const eightBits = { slope: (shown.high - shown.low) / 255, intercept: shown.low };
@@ -54,6 +56,7 @@ export async function decode(answer: Answer): Promise<Picture> {
     unit: image.unit === "1" ? "" : image.unit,
     step: picture.step,
     heat: answer.maps[0] ? await createImageBitmap(bytes(answer.maps[0].png)) : null,
+    overlay: answer.mask ? await decodeOverlay(answer.mask) : null,
   };
 }
 

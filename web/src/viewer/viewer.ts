@@ -1,6 +1,9 @@
-/** The canvas: one picture, its window, its place on the screen, and the heat map above it. */
+/** The canvas: one picture, its window, its place on the screen, and the heat map or mask above. */
 
+import type { Tool } from "../state";
+import { type Box, paintOverlay } from "./overlay";
 import { paint, type Picture, valueAt, type Window } from "./picture";
+import type { Screen } from "./screen";
 
 export interface View {
   window: Window;
@@ -16,15 +19,19 @@ const SMALLEST = 0.02;
 const LARGEST = 60;
 
 /** Shows a `Picture`. `onChange` is called after every change of the view. */
-export class Viewer {
+export class Viewer implements Screen {
+  readonly tools = ["window", "pan", "zoom"] as const;
+  tool: Tool = "window";
   picture: Picture | null = null;
   view: View = { window: { low: 0, high: 1 }, invert: false, zoom: 1, x: 0, y: 0 };
   heat = true;
   opacity = 0.6;
+  mask = { on: true, opacity: 0.4, hidden: new Set() as ReadonlySet<string> };
   onChange: () => void = () => {};
 
   private readonly context: CanvasRenderingContext2D;
   private readonly windowed = document.createElement("canvas");
+  private readonly masked = document.createElement("canvas");
   private stale = true;
   private frame = 0;
   private fitted = true;
@@ -32,6 +39,14 @@ export class Viewer {
   constructor(readonly canvas: HTMLCanvasElement) {
     this.context = canvas.getContext("2d")!;
     new ResizeObserver(() => this.resize()).observe(canvas);
+  }
+
+  get ready(): boolean {
+    return this.picture !== null;
+  }
+
+  choose(tool: Tool): void {
+    this.tool = tool;
   }
 
   /** Show another picture, from the beginning; null clears the screen. */
@@ -102,6 +117,20 @@ export class Viewer {
     this.draw();
   }
 
+  setWindow(window: Window): void {
+    this.view.window = { ...window };
+    this.stale = true;
+    this.draw();
+  }
+
+  arrow(x: number, y: number): void {
+    this.panBy(-x * 30, -y * 30);
+  }
+
+  slice(): boolean {
+    return false;
+  }
+
   invert(): void {
     this.view.invert = !this.view.invert;
     this.stale = true;
@@ -112,6 +141,22 @@ export class Viewer {
     this.heat = on;
     this.opacity = opacity;
     this.draw();
+  }
+
+  setMask(on: boolean, opacity: number, hidden: ReadonlySet<string>): void {
+    this.mask = { on, opacity, hidden };
+    this.draw();
+  }
+
+  /** The name of the label under a point of the canvas, "" where there is none. */
+  labelAt(at: { x: number; y: number }): string {
+    const overlay = this.picture?.overlay;
+    if (!overlay) return "";
+    const box = this.box();
+    const x = Math.floor(((at.x - box.x) / box.width) * overlay.width);
+    const y = Math.floor(((at.y - box.y) / box.height) * overlay.height);
+    const code = overlay.codes[y * overlay.width + x] ?? 0;
+    return overlay.labels.find((label) => label.value === code)?.name ?? "";
   }
 
   /** The picture pixel (x, y) and its value under a point of the canvas; null beside it. */
@@ -149,7 +194,17 @@ export class Viewer {
       context.drawImage(picture.heat, box.x, box.y, box.width, box.height);
       context.globalAlpha = 1;
     }
+    if (picture.overlay && this.mask.on && this.mask.opacity > 0) this.layMask(box, width, height);
     if (picture.mm > 0) this.scaleBar(width, height, picture.mm);
+  }
+
+  private layMask(box: Box, width: number, height: number): void {
+    const context = this.masked.getContext("2d")!;
+    [this.masked.width, this.masked.height] = [width, height];
+    const target = context.createImageData(width, height);
+    paintOverlay(this.picture!.overlay!, box, this.mask.opacity, this.mask.hidden, target);
+    context.putImageData(target, 0, 0);
+    this.context.drawImage(this.masked, 0, 0, width, height);
   }
 
   private refresh(): void {
@@ -186,7 +241,7 @@ export class Viewer {
   }
 
   /** Where the picture lies on the canvas, in CSS pixels. */
-  private box(): { x: number; y: number; width: number; height: number } {
+  private box(): Box {
     const screen = this.size();
     const { picture, view } = this;
     const width = picture!.width * view.zoom;
