@@ -67,7 +67,6 @@ def tomos(work: Path, low: np.ndarray):
 
 
 def nnunet(work: Path, low: np.ndarray):
-    without_torchvision_operators()
     from nnunetv2.training.dataloading.nnunet_dataset import (
         comp_blosc2_params,
         nnUNetDatasetBlosc2,
@@ -95,6 +94,8 @@ SIDES = {"tomos": tomos, "nnunet": nnunet}
 
 
 def child(side: str, job: dict) -> None:
+    if side == "nnunet":
+        without_torchvision_operators()
     work, low = Path(job["work"]), places(job["patches"])
     read, files = SIDES[side](work, low)
     image, labels = np.load(work / "image.npy"), np.load(work / "labels.npy")
