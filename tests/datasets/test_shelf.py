@@ -36,7 +36,8 @@ def test_a_case_comes_back_prepared_with_its_labels(made):
         pixels, kept = shelf.case(row)
         assert np.array_equal(kept, labels)
         # 16 bits of the largest value.
-        assert np.abs(pixels - image.pixels).max() <= np.abs(image.pixels).max() / 32000
+        step = max(np.abs(image.pixels).max() / 32000, image.pixels.std() / 2000)
+        assert np.abs(pixels - image.pixels).max() <= 0.501 * step
     assert set(np.unique(kept)) == {0, 1, IGNORED}
 
 
