@@ -5,13 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tomos.explain._heat import shown
+from tomos.formats import colour_of
 from tomos.types import Image
 
-# Told apart by colour-blind eyes, too: Okabe and Ito 2008, "Color universal design".
-COLOURS = (
-    (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
-    (204, 121, 167),
-)  # fmt: skip
 INSIDE, RIM = 0.35, 1.0  # share of the colour inside a label, and on its rim
 
 
@@ -27,7 +23,7 @@ def coloured(image: Image, labels: np.ndarray) -> np.ndarray:
     grey = np.broadcast_to(base[:3] if len(base) >= 3 else base[:1], (3, *labels.shape))
     colour = np.zeros((int(labels.max()) + 1, 3), np.float32)
     for label in range(1, len(colour)):
-        colour[label] = np.array(COLOURS[(label - 1) % len(COLOURS)]) / 255
+        colour[label] = np.array(colour_of(label)) / 255
     weight = np.where(labels > 0, np.where(_rim(labels), RIM, INSIDE), 0)[None]
     mixed = grey * (1 - weight) + np.moveaxis(colour[labels], -1, 0) * weight
     return np.round(np.clip(mixed, 0, 1) * 255).astype(np.uint8)

@@ -13,6 +13,7 @@ parser sees them, and compressed DICOM pixels are decoded in a limited child pro
 `FormatError` with the reason, never anything else.
 """
 
+from tomos.formats._colours import colour_of
 from tomos.formats._facts import Code, SegmentationFacts
 from tomos.formats._inspect import inspect
 from tomos.formats._limits import LIMITS, Limits
@@ -32,6 +33,7 @@ __all__ = [
     "Mesh",
     "SegmentationFacts",
     "Series",
+    "colour_of",
     "inspect",
     "is_image",
     "mask_values",
