@@ -37,3 +37,10 @@ def test_how_much_how_many_and_where(found):
 def test_a_disc_is_half_as_thick_as_its_diameter(found):
     assert found.labels["disc"].thickness == pytest.approx(20, rel=0.05)
     assert found.labels["speck"].thickness == pytest.approx(2 * 4 / np.pi * 8 / 16, rel=0.01)
+
+
+def test_how_far_a_label_lies_from_the_rest(found):
+    # 60 + 0..39 against 0..39: 60 apart at a spread of 11.5; specks alike, but for the disc beside.
+    disc = found.labels["disc"]
+    assert disc.apart == pytest.approx(60 / 11.5, rel=0.1)
+    assert 0 < disc.apart_even < disc.apart  # the inside of a disc has itself as surroundings

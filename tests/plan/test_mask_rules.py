@@ -161,6 +161,16 @@ def test_a_patch_need_not_show_more_than_there_is_about_a_thin_label():
     assert segment.enough(fp((2000, 1000))).tolist() == [2000, 1000]
 
 
+def test_light_is_evened_out_where_that_sets_every_label_apart():
+    vessel = facts(apart=0.6, apart_even=1.1)
+    steps, why = segment.prepare(fp((584, 565), labels={"vessel": vessel}))
+    assert [step["step"] for step in steps] == ["channels", "even", "normalise"]
+    assert "vessel 0.60 -> 1.10" in why
+    lung = facts(apart=2.0, apart_even=0.7)
+    for labels in ({"lung": lung}, {"vessel": vessel, "lung": lung}, {"vessel": facts()}):
+        assert not segment.uneven(fp((584, 565), labels=labels))
+
+
 def test_a_processor_takes_few_patches_at_once():
     found = segment.form(fp((128, 128)), "cpu")
     assert segment.batch(found, "cpu") == 2 < segment.batch(found, "cuda:0")

@@ -16,6 +16,7 @@ SETTINGS = {
     "crop": {"size": [50, 64]},
     "crop_body": {},
     "denoise": {},
+    "even": {"window": 9},
     "normalise": {},
     "orient": {},
     "pad": {"size": [90, 100]},

@@ -21,20 +21,28 @@ from tomos.measures.components import components
 from tomos.plan.fingerprint import is_coloured
 from tomos.plan.symmetry import ORIENTATIONS, told_apart
 from tomos.transforms.prepare import Chain
+from tomos.transforms.prepare.even import Step as Even
 from tomos.transforms.prepare.resize import Step as Resize
 from tomos.types import Case, DatasetError, FormatError, Image, Progress, Silent
 
 SIDE = 64
+EVEN = 33  # side of the surroundings that light is evened out over, in pixels
 COUNTED = 2**20  # voxels of a case that are looked at for centres
 SAMPLED = 20_000  # values inside labels that are kept of a case
 IGNORED = 255
 
 
 class LabelFacts(Settings):
-    """One label: cases that hold it, and of these the median share of the voxels, the median and
-    the smallest volume in voxels, the mean of its centres (D,), as a share of each axis, the
-    median number of its pieces and of their voxels, and the median of how thick it is, in voxels:
-    of a plate or a line in 2D its width, of a tube or disc half, of a ball a third of its diameter."""
+    """One label: cases that hold it, and over these
+
+    share, median, smallest  median share of the voxels, median and smallest volume in voxels
+    centre                   (D,) mean of its centres, as a share of each axis
+    pieces, piece            median number of its pieces, and of their voxels
+    thickness                median, in voxels: of a plate, or a line in 2D, its width; of a tube
+                             or disc half, of a ball a third of its diameter
+    apart, apart_even        of pictures: how far its grey lies from that of the rest, in spreads
+                             of the two, as it is and once the light is evened out (0: not known)
+    """
 
     cases: int
     share: float
@@ -44,6 +52,8 @@ class LabelFacts(Settings):
     pieces: float = 0.0
     piece: float = 0.0
     thickness: float = 0.0
+    apart: float = 0.0
+    apart_even: float = 0.0
 
 
 class MaskFingerprint(Settings):
@@ -91,6 +101,7 @@ class _Look:
     centres: np.ndarray
     pieces: tuple[np.ndarray, ...]
     faces: np.ndarray
+    apart: np.ndarray
     small: np.ndarray
 
 
@@ -170,6 +181,7 @@ def _look(train: Dataset, case: Case) -> _Look:
         centres=_centres(labels, len(train.classes)),
         pieces=_pieces(labels, len(train.classes)),
         faces=_faces(labels, len(train.classes)),
+        apart=_apart(image, labels, len(train.classes)),
         small=small,
     )
 
@@ -226,6 +238,23 @@ def _faces(labels: np.ndarray, classes: int) -> np.ndarray:
     return found[: classes + 1]
 
 
+def _apart(image: Image, labels: np.ndarray, classes: int) -> np.ndarray:
+    """(K, 2): `LabelFacts.apart` and `apart_even` of one picture; 0 of a volume."""
+    found = np.zeros((classes, 2))
+    if image.is_volume:
+        return found
+    even = Even(window=EVEN)(image)
+    for column, grey in enumerate((image.pixels.mean(axis=0), even.pixels.mean(axis=0))):
+        known = labels != IGNORED
+        for k in range(classes):
+            inside, outside = grey[labels == k + 1], grey[known & (labels != k + 1)]
+            if len(inside) > 1 and len(outside) > 1:
+                spread = math.sqrt((float(inside.var()) + float(outside.var())) / 2)
+                gap = abs(float(inside.mean(dtype=float)) - float(outside.mean(dtype=float)))
+                found[k, column] = gap / spread if spread else 0.0
+    return found
+
+
 def _labels(classes: tuple[str, ...], looks: Sequence[_Look]) -> dict[str, LabelFacts]:
     counts = np.stack([look.counts for look in looks])  # (N, K + 1), background first
     centres = np.stack([look.centres for look in looks])
@@ -248,6 +277,8 @@ def _labels(classes: tuple[str, ...], looks: Sequence[_Look]) -> dict[str, Label
             thickness=round(float(np.median(2 * rough * own / faces[there, k])), 2)
             if len(own)
             else 0.0,
+            apart=_median([look.apart[k - 1, 0] for look in looks]),
+            apart_even=_median([look.apart[k - 1, 1] for look in looks]),
         )
     return found
 
@@ -255,3 +286,8 @@ def _labels(classes: tuple[str, ...], looks: Sequence[_Look]) -> dict[str, Label
 def _mean(centres: np.ndarray) -> tuple[float, ...]:
     known = centres[np.isfinite(centres).all(axis=1)]
     return tuple(round(float(v), 3) for v in known.mean(axis=0)) if len(known) else ()
+
+
+def _median(values: list[float]) -> float:
+    known = [value for value in values if value]
+    return round(float(np.median(known)), 3) if known else 0.0

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tomos.plan.mask_fingerprint import MaskFingerprint
+from tomos.plan.mask_fingerprint import EVEN, MaskFingerprint
 from tomos.plan.probe import Speed
 
 ANISOTROPIC = 3.0  # times: an axis that is so much coarser keeps a finer grid than its median
@@ -35,6 +35,7 @@ EPOCHS = 40
 SHARE = 0.8  # of the budget that learning may take
 HARMLESS = 0.75  # below this, a flipped picture is hardly told from an upright one
 PART = 0.5  # of an axis: a patch that sees less does not see on which side it lies
+CLEARER = 1.25  # times further apart: even light then pays
 TINY = 0.0005  # of a patch: a lesion so small is lost among the voxels around it
 MIDDLE = 0.05  # of an axis: labels whose centres lie so near to its middle have no side
 
@@ -94,6 +95,13 @@ def prepare(fp: MaskFingerprint) -> tuple[list[dict[str, Any]], str]:
     else:
         reasons.append("every case keeps its own grid")
     mean, std, low, high = fp.inside
+    if uneven(fp):
+        steps.append({"step": "even", "window": EVEN})
+        reasons.append(
+            "light is evened out: the labels then lie further from the rest ("
+            + ", ".join(f"{n} {of.apart:.2f} -> {of.apart_even:.2f}" for n, of in fp.labels.items())
+            + " spreads)"
+        )
     if "HU" in fp.units:
         centre, width = (low + high) / 2, max(1.0, high - low)
         steps.append({"step": "window", "source": "fixed", "centre": centre, "width": width})
@@ -108,6 +116,15 @@ def prepare(fp: MaskFingerprint) -> tuple[list[dict[str, Any]], str]:
         steps.append({"step": "normalise", "kind": "zscore"})
         reasons.append("brightness depends on exposure: each case gets mean 0 and spread 1")
     return steps, "; ".join(reasons)
+
+
+def uneven(fp: MaskFingerprint) -> bool:
+    """Whether the labels of pictures stand out better once the light is evened out, none worse."""
+    known = [of for of in fp.labels.values() if of.apart and of.apart_even]
+    if not known or "HU" in fp.units:
+        return False
+    gains = [of.apart_even / of.apart for of in known]
+    return min(gains) >= 1 and max(gains) >= CLEARER
 
 
 def size(fp: MaskFingerprint) -> np.ndarray:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tomos.formats import png_bytes, write_mask, write_nifti
-from tomos.formats import colour_of
+from tomos.formats import colour_of, png_bytes, write_mask, write_nifti
 from tomos.serve.pictures import FAST, slice_of, thinning
 from tomos.serve.reader import Written
 from tomos.serve.results import Product
