@@ -14,6 +14,7 @@ from tomos.plan.schema import TrainPart
 from tomos.types import MissingExtra, PlanError, Progress, Silent
 from tomos.workflows.learning import learning_data
 
+SLACK = 0.1  # of the patches: less is noise of the clock
 HEADER = """What training will do with this data set, and why; `tomos train` carries it out.
 Edit it, or override it: tomos train DATASET --plan plan.toml --set train.epochs=50"""
 MINUTES = 10.0
@@ -55,7 +56,7 @@ def make_plan(
         chosen_device(device),
         progress,
     )
-    made = _into_memory(made)
+    made = _paced(_into_memory(made))
     if find_rate:
         made = _found_rate(made, learnable, progress)
     if overrides:
@@ -114,6 +115,29 @@ def _into_memory(made: Plan) -> Plan:
     parts = -(-batch // room)
     reason = f"; {batch} pictures do not fit into memory, so {parts} batches of {room} are summed"
     return _changed(made, reason, [f"train.batch={room}", f"train.accumulate={parts}"])
+
+
+def _paced(made: Plan) -> Plan:
+    """Of masks, as many patches as whole steps leave time for: the rules time bare networks."""
+    if made.task != "segment":
+        return made
+    from tomos.train import seconds_per_step
+
+    seconds, train = seconds_per_step(made), made.train
+    slower = seconds / made.budget.seconds_per_step
+    step = train.batch * train.accumulate
+    patches = max(step, round(train.patches / slower / step) * step)
+    if abs(patches - train.patches) < SLACK * train.patches:
+        return made
+    budget = made.budget.model_copy(update={
+        "seconds_per_step": round(seconds, 6),
+        "predicted_seconds": round(
+            made.budget.predicted_seconds * slower * patches / train.patches, 1
+        ),
+    })  # fmt: skip
+    reason = f"; a whole step takes {slower:.2g} times as long, so {patches} are shown an epoch"
+    paced = made.model_copy(update={"budget": budget})
+    return _changed(paced, reason, [f"train.patches={patches}"])
 
 
 def _found_rate(made: Plan, learnable: Learnable, progress: Progress) -> Plan:
