@@ -11,7 +11,8 @@ from tomos.workflows import plan as workflow
 
 def plan():
     values = {
-        "task": "segment", "kind": "mask", "target": "mask", "classes": ["ball"], "size": [32, 32], "spacing": [1.0, 1.0],
+        "task": "segment", "kind": "mask", "target": "mask", "classes": ["ball"], "size": [32, 32],
+        "spacing": [1.0, 1.0],
         "dataset": {"name": "s", "checksum": "0", "n_train": 9, "n_val": 2, "n_patients": 11},
         "prepare": [], "model": {"name": "unet", "options": {"widths": [4, 8], "strides": [1, 2]}},
         "train": {"loss": "dice_cross_entropy", "batch": 2, "epochs": 10, "patches": 100},
