@@ -10,17 +10,21 @@ import { type Item, selectedItem, state } from "../state";
 import { brief, openCard } from "./card";
 import { tone, toneIcon } from "./files";
 import { labelSections } from "./labels";
-import type { Stage } from "./stage";
 import { few, table, words } from "./wording";
 
-export function showFindings(stage: Stage): void {
+/** Where a label can be gone to. */
+interface Ground {
+  goTo(label: string): void;
+}
+
+export function showFindings(stage: Ground): void {
   const panel = $("findings");
   const item = selectedItem();
   panel.replaceChildren(...parts(item, stage));
   panel.classList.toggle("empty", !item);
 }
 
-function parts(item: Item | null, stage: Stage): Node[] {
+function parts(item: Item | null, stage: Ground): Node[] {
   if (!item) return state.offline ? [offline()] : [h("p.faint", {}, t("findings.none")), ...brief()];
   if (item.status === "refused") return [refused(item)];
   if (!item.answer || item.status !== "read") {

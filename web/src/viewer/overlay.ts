@@ -1,7 +1,6 @@
 /** A mask over a picture: every label in its colour, its outline stronger than its inside. */
 
 import { bytes, type Label, type MaskFacts } from "../api";
-import { rim } from "./screen";
 
 /** Labels (0: none) on a grid of their own, which covers the picture. */
 export interface Overlay {
@@ -97,3 +96,6 @@ export function channels(colour: string): [number, number, number] {
   const number = parseInt(colour.slice(1), 16);
   return [number >> 16, (number >> 8) & 255, number & 255];
 }
+
+/** How strongly the outline of a label shows where its inside does by `opacity`. */
+export const rim = (opacity: number) => (opacity > 0 ? Math.min(1, opacity + 0.45) : 0);

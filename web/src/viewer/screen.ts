@@ -24,6 +24,3 @@ export interface Screen {
   slice(by: number): boolean;
   setMask(on: boolean, opacity: number, hidden: ReadonlySet<string>): void;
 }
-
-/** How strongly the outline of a label shows where its inside does by `opacity`. */
-export const rim = (opacity: number) => (opacity > 0 ? Math.min(1, opacity + 0.45) : 0);

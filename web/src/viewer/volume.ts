@@ -4,10 +4,10 @@ import { cmapper, DRAG_MODE, NVImage, SHOW_RENDER, SLICE_TYPE } from "@niivue/ni
 
 import type { Label } from "../api";
 import type { Tool } from "../state";
-import { channels } from "./overlay";
+import { channels, rim } from "./overlay";
 import type { Window } from "./picture";
 import { Planes } from "./planes";
-import { rim, type Screen } from "./screen";
+import type { Screen } from "./screen";
 
 export type Layout = "planes" | "axial" | "coronal" | "sagittal" | "render";
 
