@@ -33,6 +33,20 @@ def run(script: str, python: str, side: str, job: dict, threads: int) -> dict:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def in_turn(
+    script: str, sides: dict[str, tuple[str, str, dict]], rounds: int, threads: int
+) -> dict[str, list[dict]]:
+    """What each side answered in each round, all sides one after the other in every round.
+
+    sides  name -> (Python that runs it, name in the script, its job)
+    """
+    seen: dict[str, list[dict]] = {side: [] for side in sides}
+    for _ in range(rounds):
+        for side, (python, called_as, job) in sides.items():
+            seen[side].append(run(script, python, called_as, job, threads))
+    return seen
+
+
 def called() -> tuple[str, dict] | None:
     """(side, job) in a child, None in the program that the user started."""
     if len(sys.argv) == 4 and sys.argv[1] == "--side":

@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 from _record import RESULTS, keep
 
 WORK = Path("scratch") / "folds"
@@ -89,10 +90,6 @@ def _train(dataset: Path, folder: Path, way: str, args: argparse.Namespace, fold
 
 def pooled(folders: list[Path]) -> dict:
     """Class -> figure -> mean over the cases of all folds, with its interval over patients."""
-    import numpy as np
-
-    from tomos.measures.intervals import Bootstrap, percentile
-
     rows = []
     for folder in folders:
         with (folder / "per_case.csv").open(newline="") as file:
@@ -101,14 +98,18 @@ def pooled(folders: list[Path]) -> dict:
     for name in dict.fromkeys(row["class"] for row in rows):
         for figure in POOLED:
             known = [row for row in rows if row["class"] == name and row[figure]]
-            if not known:
-                continue
-            values = np.array([float(row[figure]) for row in known])
-            drawn = Bootstrap(np.array([row["patient"] or row["case"] for row in known]))
-            low, high = percentile(drawn.distribution(lambda w: (w @ values) / w.sum(1)))  # noqa: B023
-            mean = {"mean": round(float(values.mean()), 4), "low": low, "high": high}
-            found.setdefault(name, {})[figure] = mean | {"cases": len(values)}
+            if known:
+                values = np.array([float(row[figure]) for row in known])
+                groups = np.array([row["patient"] or row["case"] for row in known])
+                found.setdefault(name, {})[figure] = _mean(values, groups)
     return found
+
+
+def _mean(values: np.ndarray, groups: np.ndarray) -> dict:
+    from tomos.measures.intervals import Bootstrap, percentile
+
+    low, high = percentile(Bootstrap(groups).distribution(lambda w: (w @ values) / w.sum(1)))
+    return {"mean": round(float(values.mean()), 4), "low": low, "high": high, "cases": len(values)}
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from _child import answer, called, ratio, run, summary, timed, without_torchvision_operators
+from _child import answer, called, in_turn, ratio, summary, timed, without_torchvision_operators
 from _record import goal, keep
 
 CLASSES = 5
@@ -186,13 +186,10 @@ def compare(args: argparse.Namespace, folder: Path) -> dict:
     size, tile, widths = SMALL if args.small else (SIZE, TILE, WIDTHS)
     drawn(folder, tile, widths)
     job = {"size": size, "tile": tile, "folder": str(folder)}
-    sides = {side: sys.executable for side in SIDES if side != "nnunet"}
+    sides = {side: (sys.executable, side, job) for side in SIDES if side != "nnunet"}
     if args.nnunet:
-        sides["nnunet"] = args.nnunet
-    seen: dict[str, list[dict]] = {side: [] for side in sides}
-    for _ in range(args.rounds):
-        for side, python in sides.items():
-            seen[side].append(run(__file__, python, side, job, args.threads))
+        sides["nnunet"] = (args.nnunet, "nnunet", job)
+    seen = in_turn(__file__, sides, args.rounds, args.threads)
     found: dict = {**job, "widths": widths, "classes": CLASSES, "threads": args.threads}
     del found["folder"]
     found["sides"] = {side: summary(rounds) for side, rounds in seen.items()}
@@ -219,8 +216,8 @@ def goals(found: dict) -> list[dict]:
         if faster:
             made.append(goal(f"{what}: times faster than {name}", pair["wall"], least=faster))
         made.append(goal(f"{what}: memory as a share of {name}", pair["memory"], most=0.5))
-        least = 0.999
-        made.append(goal(f"{what}: labels equal to {name}", pair["voxels_alike"], least=least))
+        alike = f"{what}: labels equal to {name}"
+        made.append(goal(alike, pair["voxels_alike"], least=0.999))
     return made
 
 

@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from _child import answer, called, ratio, run, summary, timed, without_torchvision_operators
+from _child import answer, called, in_turn, ratio, summary, timed, without_torchvision_operators
 from _record import goal, keep
 
 PATCH = (150, 150, 150)
@@ -139,14 +139,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--patches", type=int, default=40)
     args = parser.parse_args()
-    sides = {"tomos": sys.executable} | ({"nnunet": args.nnunet} if args.nnunet else {})
-    seen: dict[str, list[dict]] = {side: [] for side in sides}
     with tempfile.TemporaryDirectory() as folder:
         made(Path(folder), args.ct)
         job = {"work": folder, "patches": args.patches}
-        for _ in range(args.rounds):
-            for side, python in sides.items():
-                seen[side].append(run(__file__, python, side, job, 1))
+        sides = {"tomos": (sys.executable, "tomos", job)}
+        if args.nnunet:
+            sides["nnunet"] = (args.nnunet, "nnunet", job)
+        seen = in_turn(__file__, sides, args.rounds, 1)
     found: dict = {"patch": PATCH, "size": SIZE, "patches": args.patches, "rounds": args.rounds}
     found["ct"] = "a chest CT, its slices there and back" if args.ct else "drawn"
     found["sides"] = {

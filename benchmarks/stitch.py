@@ -30,7 +30,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from _child import answer, called, peak, ratio, run, summary, timed, without_torchvision_operators
+from _child import (
+    answer,
+    called,
+    in_turn,
+    peak,
+    ratio,
+    summary,
+    timed,
+    without_torchvision_operators,
+)
 from _record import goal, keep
 
 CLASSES, TILE = 25, 128
@@ -207,19 +216,16 @@ def compare(args: argparse.Namespace) -> dict:
     size = SMALL_SIZE if args.small else SIZE
     job = {"classes": CLASSES, "tile": TILE // 2 if args.small else TILE, "size": size}
     peer = "nnunet" if args.nnunet else "restated"
+    python = args.nnunet or sys.executable
+    whole, slabs = {**job, "collect": True}, {**job, "collect": False}
     sides = {
-        "monai": (sys.executable, "monai", True),
-        peer: (args.nnunet or sys.executable, peer, True),
-        "tomos": (sys.executable, "tomos", False),
-        "tomos_collected": (sys.executable, "tomos", True),
-        "tomos_numpy": (sys.executable, "tomos_numpy", False),
+        "monai": (sys.executable, "monai", whole),
+        peer: (python, peer, whole),
+        "tomos": (sys.executable, "tomos", slabs),
+        "tomos_collected": (sys.executable, "tomos", whole),
+        "tomos_numpy": (sys.executable, "tomos_numpy", slabs),
     }
-    seen: dict[str, list[dict]] = {side: [] for side in sides}
-    for _ in range(args.rounds):
-        for side, (python, called_as, collect) in sides.items():
-            seen[side].append(
-                run(__file__, python, called_as, {**job, "collect": collect}, args.threads)
-            )
+    seen = in_turn(__file__, sides, args.rounds, args.threads)
     found: dict = {**job, "peer": peer, "threads": args.threads, "rounds": args.rounds}
     found["sides"] = {
         side: {

@@ -2,35 +2,14 @@
 
 import base64
 import json
-import warnings
 
 import numpy as np
 import pytest
 
 from tomos.formats import png_bytes
-from tomos.serve.application import create
-from tomos.serve.packaged import load_all
-from tomos.serve.service import build
 
 PIXELS = np.array([[20, 150, 250], [20, 20, 150]], np.uint8)
 LABELS = [[0, 1, 2], [0, 0, 1]]
-
-
-@pytest.fixture(scope="module")
-def talk(mask_model, tmp_path_factory):
-    """A client of a server with a model of pictures, "flat", and one of volumes, "solid"."""
-    with warnings.catch_warnings():  # it asks for a successor of httpx that is not pinned here
-        warnings.simplefilter("ignore")
-        from starlette.testclient import TestClient
-
-    folder = tmp_path_factory.mktemp("models")
-    models = [
-        mask_model.write(folder / "flat.tomos", 2, name="flat"),
-        mask_model.write(folder / "solid.tomos", 3, name="solid"),
-    ]
-    service = build(load_all(models, mask_threads=1))
-    with TestClient(create(service), base_url="http://localhost") as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import io
 import threading
 import time
-import warnings
 import zipfile
 
 import httpx
@@ -12,31 +11,10 @@ import pytest
 
 from tomos import formats
 from tomos.serve import masks
-from tomos.serve.application import create
 from tomos.serve.desk import Limits
-from tomos.serve.packaged import load_all
-from tomos.serve.service import build
 from tomos.types import Mask
 
 SIZE = (12, 20, 22)
-
-
-@pytest.fixture(scope="module")
-def talk(mask_model, tmp_path_factory):
-    """A client of a server with a model of pictures, "flat", and one of volumes, "solid"."""
-    with warnings.catch_warnings():  # it asks for a successor of httpx that is not pinned here
-        warnings.simplefilter("ignore")
-        from starlette.testclient import TestClient
-
-    folder = tmp_path_factory.mktemp("models")
-    models = [
-        mask_model.write(folder / "flat.tomos", 2, name="flat"),
-        mask_model.write(folder / "solid.tomos", 3, name="solid"),
-    ]
-    service = build(load_all(models, mask_threads=1))
-    with TestClient(create(service), base_url="http://localhost") as client:
-        client.service = service
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ class LabelFacts(Settings):
 
     share, median, smallest  median share of the voxels, median and smallest volume in voxels
     centre                   (D,) mean of its centres, as a share of each axis
-    pieces, piece            median number of its pieces, and of their voxels
+    pieces, piece            median number of its pieces, and of the voxels of the largest one
     thickness                median, in voxels: of a plate, or a line in 2D, its width; of a tube
                              or disc half, of a ball a third of its diameter
     apart, apart_even        of pictures: how far its grey lies from that of the rest, in spreads
@@ -273,7 +273,7 @@ def _labels(classes: tuple[str, ...], looks: Sequence[_Look]) -> dict[str, Label
             smallest=int(own.min()) if len(own) else 0,
             centre=_mean(centres[:, k - 1]),
             pieces=float(np.median([len(each) for each in pieces])) if pieces else 0.0,
-            piece=float(np.median(np.concatenate(pieces))) if pieces else 0.0,
+            piece=float(np.median([each.max() for each in pieces])) if pieces else 0.0,
             thickness=round(float(np.median(2 * rough * own / faces[there, k])), 2)
             if len(own)
             else 0.0,

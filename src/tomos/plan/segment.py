@@ -23,11 +23,13 @@ SIDE = {2: 128, 3: 64}  # voxels of a patch's side that it may have in any case
 WIDEST = {2: 512, 3: 320}  # maps of any stage
 # Voxels of a patch at most: more fit into memory, but are then seen too seldom. First guesses.
 VOXELS = {("cpu", 2): 2**16, ("cpu", 3): 2**17, ("cuda", 2): 2**18, ("cuda", 3): 2**21}
-# Voxels of a batch. On a processor many steps of few patches teach more than few steps of many.
+# Voxels of a batch. In equal time on a processor many steps of few patches taught more than few
+# steps of many: seen on one set of pictures, so a first guess, too.
 AT_ONCE = {"cpu": 2**15, "cuda": 2**18}
 BATCHES = (2, 16)
 WIDTHS = (32, 24, 16, 12, 8)
-# Of the network, beside its form. nnU-Net's 1, 3, 4, 6 blocks take three times as long.
+# Of the network, beside its form. With the 1, 3, 4, 6 blocks of the paper a step took a third
+# longer (3D, 16 maps, two cores); what either is worth in equal time has not been judged.
 OPTIONS: dict[str, Any] = {"blocks": [1, 2, 2, 2]}
 # Patches that a network must be shown to be worth choosing: a first guess.
 SHOWN = 3000
@@ -300,7 +302,7 @@ def choose(found: Form, minutes: float, machine: Machine, batch: int) -> Choice:
 
 
 def tiny(fp: MaskFingerprint, found: Form) -> list[str]:
-    """The classes whose pieces are typically tiny beside a patch."""
+    """The classes of which even a case's largest piece is typically tiny beside a patch."""
     finer = np.prod(size(fp).astype(float)) / np.prod(np.array(fp.sizes[1], float))
     most = TINY * found.voxels
     return [name for name, of in fp.labels.items() if of.pieces and of.piece * finer < most]
