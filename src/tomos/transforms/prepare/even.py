@@ -39,16 +39,27 @@ class Step(StackStep):
 
 
 def _mean(x: np.ndarray, window: int) -> np.ndarray:
-    """The mean over the part of the window that lies in the picture."""
-    half = window // 2
-    for _ in range(PASSES):
-        for axis in (-2, -1):
-            n = x.shape[axis]
-            # Sums in double precision: those of a long row would lose the small differences.
-            sums = np.cumsum(np.moveaxis(x, axis, -1), axis=-1, dtype=np.float64)
-            sums = np.concatenate([np.zeros((*sums.shape[:-1], 1)), sums], axis=-1)
-            low = np.maximum(np.arange(n) - half, 0)
-            high = np.minimum(np.arange(n) + half + 1, n)
-            mean = (sums[..., high] - sums[..., low]) / (high - low)
-            x = np.moveaxis(mean, -1, axis).astype(np.float32)
-    return x
+    """The mean over the part of the window that lies in the picture, plane by plane."""
+    out = np.empty_like(x)
+    for there, plane in zip(
+        out.reshape(-1, *x.shape[-2:]), x.reshape(-1, *x.shape[-2:]), strict=True
+    ):
+        for _ in range(PASSES):
+            plane = _along_columns(_along_columns(plane, window).T, window).T
+        there[...] = plane
+    return out
+
+
+def _along_columns(plane: np.ndarray, window: int) -> np.ndarray:
+    """(Y, X) float32: means of each column, by differences of running sums."""
+    n, half = len(plane), window // 2
+    # In double precision: sums of a long column would lose the small differences.
+    sums = np.cumsum(plane, axis=0, dtype=np.float64)
+    last = np.minimum(np.arange(n) + half, n - 1)
+    first = np.maximum(np.arange(n) - half, 0)
+    mean = np.empty_like(sums)
+    inside = max(0, n - half)
+    mean[:inside], mean[inside:] = sums[n - inside :], sums[-1]
+    mean[half + 1 :] -= sums[: max(0, n - half - 1)]
+    mean /= (last - first + 1)[:, None]
+    return mean.astype(np.float32)
