@@ -30,7 +30,7 @@ def keep(name: str, result: dict, goals: list[dict], path: Path | None = None) -
     whole = {
         "benchmark": name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit(),
         "machine": _machine(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "goals": goals,
@@ -54,7 +54,7 @@ def _machine() -> dict:
     return {"cpu": model, "cores": os.cpu_count(), "system": platform.system()}
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit the code was taken from, with + where files were changed since."""
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         return subprocess.check_output(

@@ -6,8 +6,9 @@
 SOURCE is what `tomos import` takes without more words, such as pneumoniamnist.npz, or a data set
 that was imported. For each seed the whole way is taken: import, plan within the minutes, train,
 threshold and calibration on validation, one look at the test part. With --against, a recipe gets
-the same minutes and seeds. Resumable: a run that is there is not repeated. Prints one JSON object
-and writes it to --out, else to benchmarks/results/accuracy-SOURCES.json.
+the same minutes and seeds. Resumable: a run that is there is not repeated, so each has a commit of
+its own. Prints one JSON object and writes it to --out, else to
+benchmarks/results/accuracy-SOURCES.json.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import resource
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
-from _record import keep
+from _record import commit, keep
 
 SHOWN = ("auroc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "ece")
 WORK = Path("scratch") / "accuracy"
@@ -53,6 +55,7 @@ def one_run(source: Path, recipe: str, seed: int, minutes: float) -> dict:
     metrics = json.loads((folder / "metrics.json").read_text())
     found = {
         "seed": seed,
+        "commit": commit(),
         "overall": {name: metrics["overall"][name] for name in SHOWN if name in metrics["overall"]},
         "n_cases": metrics["n_cases"],
         "looks": datasets.looks(
@@ -67,9 +70,12 @@ def one_run(source: Path, recipe: str, seed: int, minutes: float) -> dict:
 
 
 def learning(folder: Path) -> dict:
-    """Seconds of learning over all resumes, and how many networks, from the log."""
+    """When the run ended; seconds of learning over all resumes and how many networks, from the
+    log."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    ended = datetime.fromtimestamp((folder / "metrics.json").stat().st_mtime, UTC)
     return {
+        "ended": ended.isoformat(timespec="seconds"),
         "learning_seconds": round(max(line["seconds"] for line in lines)),
         "networks": len({line["member"] for line in lines}),
     }

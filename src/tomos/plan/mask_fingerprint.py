@@ -27,6 +27,7 @@ from tomos.types import Case, DatasetError, FormatError, Image, Progress, Silent
 
 SIDE = 64
 EVEN = 33  # side of the surroundings that light is evened out over, in pixels
+EVENED = 16  # pictures whose light is evened out, to see whether that helps: it takes long
 COUNTED = 2**20  # voxels of a case that are looked at for centres
 SAMPLED = 20_000  # values inside labels that are kept of a case
 IGNORED = 255
@@ -115,11 +116,12 @@ def mask_fingerprint(
     progress = progress or Silent()
     masked = [case for case in train.cases if case.targets.get(train.info.target)]
     picked = [masked[i] for i in _evenly(len(masked), look_at)]
+    few = set(_evenly(len(picked), EVENED))
     looks, problem = [], ""
-    for done, case in enumerate(picked, 1):
-        progress.step(done, len(picked), "looking at cases")
+    for done, case in enumerate(picked):
+        progress.step(done + 1, len(picked), "looking at cases")
         try:
-            looks.append(_look(train, case))
+            looks.append(_look(train, case, evened=done in few))
         except FormatError as error:
             problem = problem or str(error)
     if not looks:
@@ -154,7 +156,7 @@ def mask_fingerprint(
     )
 
 
-def _look(train: Dataset, case: Case) -> _Look:
+def _look(train: Dataset, case: Case, evened: bool) -> _Look:
     image, labels = prepare_case(train, case, Chain([{"step": "orient"}]))
     grey = image.pixels.mean(axis=0)
     values = grey[(labels > 0) & (labels != IGNORED)]
@@ -181,7 +183,7 @@ def _look(train: Dataset, case: Case) -> _Look:
         centres=_centres(labels, len(train.classes)),
         pieces=_pieces(labels, len(train.classes)),
         faces=_faces(labels, len(train.classes)),
-        apart=_apart(image, labels, len(train.classes)),
+        apart=_apart(image, labels, len(train.classes), evened),
         small=small,
     )
 
@@ -238,10 +240,11 @@ def _faces(labels: np.ndarray, classes: int) -> np.ndarray:
     return found[: classes + 1]
 
 
-def _apart(image: Image, labels: np.ndarray, classes: int) -> np.ndarray:
-    """(K, 2): `LabelFacts.apart` and `apart_even` of one picture; 0 of a volume."""
+def _apart(image: Image, labels: np.ndarray, classes: int, evened: bool) -> np.ndarray:
+    """(K, 2): `LabelFacts.apart` and `apart_even` of one picture; 0 of a volume, or if not
+    `evened`."""
     found = np.zeros((classes, 2))
-    if image.is_volume:
+    if image.is_volume or not evened:
         return found
     even = Even(window=EVEN)(image)
     for column, grey in enumerate((image.pixels.mean(axis=0), even.pixels.mean(axis=0))):

@@ -33,7 +33,7 @@ SAMPLE = 5
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
     """One case to be: its address, the file whose header speaks for it, its path below the root."""
 
     address: str
@@ -56,50 +56,52 @@ def detect(request: Request) -> bool:
 def draft(request: Request, progress: Progress, from_folders: bool = False) -> Draft:
     """Series and films -> cases. `from_folders` takes the folders as classes without a question."""
     root = request.source.absolute()
-    entries = _entries(root, request.exclude, progress)
-    if not entries:
-        raise DatasetError(f"{root}: there is no DICOM file with pixels in it")
-    names = unique_stems([entry.path for entry in entries])
-    cases = tuple(_case(name, entry, root) for name, entry in zip(names, entries, strict=True))
-    cases, how = _patients(cases, entries, request.patient)
-    notes: list[str] = []
-    labels = ""
+    bare, entries = unlabelled(request, progress)
+    cases, notes, labels = bare.cases, list(bare.notes), ""
     columns: dict[str, str] = {}
     table_path = request.labels or _only_table(root)
     if table_path is not None and not from_folders:
         table = read_table(table_path.absolute())
         cases, columns, notes = _label_by_table(cases, entries, table, request.columns)
         labels = os.path.relpath(table.path, root)
-    elif from_folders or _folders_are_classes(cases):
-        cases = tuple(_label_by_folder(case) for case in cases)
+    elif from_folders or _folders_are_classes(cases, entries):
+        cases = tuple(_label_by_folder(c, e) for c, e in zip(cases, entries, strict=True))
     else:
-        cases = tuple(replace(case, clinical=_without_folders(case)) for case in cases)
         notes.append(
             "no labels: give a table by --labels CSV (by SOPInstanceUID, SeriesInstanceUID, "
             "PatientID or path), or --layout folders where the folders are the classes"
         )
-    cases = tuple(replace(case, clinical=_without_folders(case)) for case in cases)
     classes = sorted({c.targets["label"] for c in cases if c.targets["label"]}, key=natural)
+    return replace(
+        bare,
+        cases=cases,
+        classes={"label": tuple(classes)},
+        official=any(case.split for case in cases),
+        columns=columns,
+        labels=labels,
+        notes=tuple(notes),
+    )
+
+
+def unlabelled(request: Request, progress: Progress) -> tuple[Draft, list[Entry]]:
+    """The cases before anything says what they show, and where each comes from."""
+    root = request.source.absolute()
+    entries = _entries(root, request.exclude, progress)
+    if not entries:
+        raise DatasetError(f"{root}: there is no DICOM file with pixels in it")
+    names = unique_stems([entry.path for entry in entries])
+    cases = tuple(_case(name, entry) for name, entry in zip(names, entries, strict=True))
+    cases, how = _patients(cases, entries, request.patient)
     return Draft(
         layout="dicom",
         name=root.name,
         cases=cases,
         kinds={"label": "class"},
-        classes={"label": tuple(classes)},
+        classes={"label": ()},
         official=any(case.split for case in cases),
         patient=how,
-        columns=columns,
-        labels=labels,
         modalities=tuple(sorted({e.modality for e in entries if e.modality})),
-        notes=tuple(notes),
-    )
-
-
-FOLDERS = "\0folders"
-
-
-def _without_folders(case: Case) -> dict[str, str]:
-    return {key: value for key, value in case.clinical.items() if key != FOLDERS}
+    ), entries
 
 
 def files(root: Path, exclude: Path | None) -> Iterator[Path]:
@@ -127,7 +129,7 @@ def _only_table(root: Path) -> Path | None:
     return tables[0] if len(tables) == 1 else None
 
 
-def _entries(root: Path, exclude: Path | None, progress: Progress) -> list[_Entry]:
+def _entries(root: Path, exclude: Path | None, progress: Progress) -> list[Entry]:
     from tomos import formats
 
     entries = []
@@ -141,14 +143,14 @@ def _entries(root: Path, exclude: Path | None, progress: Progress) -> list[_Entr
             origin, modality = _header(series.files[0])
             # A UID is no file name: without a suffix its last number would be taken for one.
             place = (folder / f"{series.uid}.series").relative_to(root)
-            entries.append(_Entry(f"{folder}#{series.uid}", place, origin, modality))
+            entries.append(Entry(f"{folder}#{series.uid}", place, origin, modality))
             continue
         for path in series.files:
             origin, modality = _header(path)
-            entries.append(_Entry(str(path), path.relative_to(root), origin, modality))
+            entries.append(Entry(str(path), path.relative_to(root), origin, modality))
     taken = {path for series in listed for path in series.files}
     entries += [
-        _Entry(str(path), path.relative_to(root), Origin(path=str(path)), "")
+        Entry(str(path), path.relative_to(root), Origin(path=str(path)), "")
         for path in files(root, exclude)
         if path not in taken and _is_damaged(path)
     ]
@@ -181,7 +183,7 @@ def _header(path: Path) -> tuple[Origin, str]:
     return origin_of(scanned.dataset, scanned.syntax, str(path)), scanned.dataset.text("Modality")
 
 
-def _case(name: str, entry: _Entry, root: Path) -> Case:
+def _case(name: str, entry: Entry) -> Case:
     origin = entry.origin
     facts = {
         "modality": entry.modality,
@@ -191,7 +193,6 @@ def _case(name: str, entry: _Entry, root: Path) -> Case:
         "age": origin.age,
         "device": origin.device,
         "series": origin.series,
-        FOLDERS: entry.path.parent.as_posix(),
     }
     folders = [split_word(part) for part in entry.path.parts[:-1]]
     return Case(
@@ -206,7 +207,7 @@ def _case(name: str, entry: _Entry, root: Path) -> Case:
     )
 
 
-def _patients(cases, entries: list[_Entry], rule: str) -> tuple[tuple[Case, ...], str]:
+def _patients(cases, entries: list[Entry], rule: str) -> tuple[tuple[Case, ...], str]:
     if rule == "none":
         cases = tuple(replace(case, patient="") for case in cases)
         return cases, "not used; each image counts as its own patient"
@@ -218,23 +219,22 @@ def _patients(cases, entries: list[_Entry], rule: str) -> tuple[tuple[Case, ...]
     return cases, "from the header (PatientID)"
 
 
-def _class_folder(case: Case) -> str:
+def _class_folder(entry: Entry) -> str:
     """The first folder below the root that names no split."""
-    parts = Path(case.clinical[FOLDERS]).parts
-    return next((part for part in parts if not split_word(part)), "")
+    return next((part for part in entry.path.parts[:-1] if not split_word(part)), "")
 
 
-def _folders_are_classes(cases: tuple[Case, ...]) -> bool:
+def _folders_are_classes(cases: tuple[Case, ...], entries: list[Entry]) -> bool:
     """Whether the top folders each hold several patients: then they do not stand for patients."""
     people: dict[str, set[str]] = {}
-    for case in cases:
-        people.setdefault(_class_folder(case), set()).add(case.patient)
+    for case, entry in zip(cases, entries, strict=True):
+        people.setdefault(_class_folder(entry), set()).add(case.patient)
     people.pop("", None)
     return len(people) >= 2 and min(len(found) for found in people.values()) >= 2
 
 
-def _label_by_folder(case: Case) -> Case:
-    return replace(case, targets={"label": _class_folder(case)})
+def _label_by_folder(case: Case, entry: Entry) -> Case:
+    return replace(case, targets={"label": _class_folder(entry)})
 
 
 def _plain(text: str) -> str:
@@ -250,7 +250,7 @@ def _column(table: Table, given: Mapping[str, str], ours: str, names: tuple[str,
 
 
 def _label_by_table(
-    cases: tuple[Case, ...], entries: list[_Entry], table: Table, given: Mapping[str, str]
+    cases: tuple[Case, ...], entries: list[Entry], table: Table, given: Mapping[str, str]
 ) -> tuple[tuple[Case, ...], dict[str, str], list[str]]:
     """Give each case the row that names it. Raises DatasetError when none fits, or two disagree."""
     label = _column(table, given, "label", LABELS)
@@ -292,7 +292,7 @@ def _rows(table: Table, column: str, label: str) -> dict[str, int]:
     return rows
 
 
-def _hit(kind: str, entry: _Entry, case: Case, rows: dict[str, int]) -> int | None:
+def _hit(kind: str, entry: Entry, case: Case, rows: dict[str, int]) -> int | None:
     origin = entry.origin
     if kind == "path":
         path = entry.path

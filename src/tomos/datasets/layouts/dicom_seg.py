@@ -30,9 +30,11 @@ def detect(request: Request) -> bool:
 def draft(request: Request, progress: Progress) -> Draft:
     """Raises DatasetError when no segmentation belongs to a series that is here."""
     masks = set(_segmentations(request))
-    whole = dicom.draft(request, progress)
+    whole, _ = dicom.unlabelled(request, progress)
     cases = [case for case in whole.cases if Path(case.image) not in masks]
-    by_series = {case.clinical["series"]: case.name for case in cases}
+    by_series: dict[str, list[str]] = defaultdict(list)
+    for case in cases:
+        by_series[case.clinical["series"]].append(case.name)
     found, labels, notes = _laid(sorted(masks), by_series)
     if not found:
         raise DatasetError(
@@ -68,7 +70,7 @@ def _segmentations(request: Request):
 
 
 def _laid(
-    paths: Sequence[Path], by_series: Mapping[str, str]
+    paths: Sequence[Path], by_series: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, Path], list[str], list[str]]:
     """Case -> its segmentation, the labels in the order in which they come, and what to know."""
     from tomos.formats import LIMITS
@@ -84,11 +86,12 @@ def _laid(
         except FormatError as error:
             notes.append(f"left out: {error}")
             continue
-        names = [by_series[uid] for uid in told.series if uid in by_series]
+        here = [uid for uid in told.series if uid in by_series]
+        names = [name for uid in here for name in by_series[uid]]
         if len(names) != 1:
             notes.append(
                 f"left out: {path.name} refers to {len(told.series)} series, of which "
-                f"{len(names)} are here; expected one"
+                f"{len(here)} are here with {len(names)} images; expected one volume or picture"
             )
         elif names[0] in found:
             more[names[0]].append(path.name)
