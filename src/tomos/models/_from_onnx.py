@@ -18,27 +18,14 @@ from tomos.types import MissingExtra, PackageError
 CONVOLUTIONAL = {"Conv", "Relu", "MaxPool", "AveragePool", "BatchNormalization", "Add", "Concat"}
 
 
-class Replay:
-    """One graph, cut at its last maps; `maps`, `pool` and `classify` are as in `tomos.models.Net`.
+class _Graph:
+    """Nodes in order, and what does not depend on the image."""
 
-    `pool` is the identity here and `classify` all that follows the maps.
-    """
-
-    def __init__(self, model: bytes, shape: Sequence[int]):
+    def __init__(self, model: bytes):
         self._nodes, self._values = _load(model)
-        self._cut = self._last_maps(shape)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return self._run({"image": x}, "logits")
-
-    def maps(self, x: torch.Tensor) -> torch.Tensor | None:
-        return self._run({"image": x}, self._cut) if self._cut else None
-
-    def pool(self, maps: torch.Tensor) -> torch.Tensor:
-        return maps
-
-    def classify(self, maps: torch.Tensor) -> torch.Tensor:
-        return self._run({self._cut: maps}, "logits")
 
     def _needed(self, given: set[str], wanted: str) -> list[Any]:
         """The nodes from `given` to `wanted`, in order."""
@@ -53,8 +40,28 @@ class Replay:
         values: dict[str, Any] = {**self._values, **given}
         for node in self._needed(set(given), wanted):
             if node.output[0] not in values:
-                values[node.output[0]] = _apply(node, [values.get(name) for name in node.input])
+                _into(values, node)
         return values[wanted]
+
+
+class Replay(_Graph):
+    """One graph, cut at its last maps; `maps`, `pool` and `classify` are as in `tomos.models.Net`.
+
+    `pool` is the identity here and `classify` all that follows the maps.
+    """
+
+    def __init__(self, model: bytes, shape: Sequence[int]):
+        super().__init__(model)
+        self._cut = self._last_maps(shape)
+
+    def maps(self, x: torch.Tensor) -> torch.Tensor | None:
+        return self._run({"image": x}, self._cut) if self._cut else None
+
+    def pool(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps
+
+    def classify(self, maps: torch.Tensor) -> torch.Tensor:
+        return self._run({self._cut: maps}, "logits")
 
     def _last_maps(self, shape: Sequence[int]) -> str:
         """The last maps with more than one place, through which all goes from image to logits."""
@@ -62,7 +69,7 @@ class Replay:
         order = self._needed({"image"}, "logits")
         with torch.no_grad():
             for node in order:
-                values[node.output[0]] = _apply(node, [values.get(name) for name in node.input])
+                _into(values, node)
         for node in reversed(order):
             name, value = node.output[0], values[node.output[0]]
             spatial = value.ndim == 4 and value.shape[2] * value.shape[3] > 1
@@ -72,6 +79,28 @@ class Replay:
 
     def _cuts(self, name: str) -> bool:
         return all("image" not in node.input for node in self._needed({name}, "logits"))
+
+
+class Segmenting(_Graph):
+    """One graph for masks, cut at its coarsest maps: those of which its `features` are the mean."""
+
+    def __init__(self, model: bytes):
+        super().__init__(model)
+        ends = [node for node in self._nodes if "features" in node.output]
+        if not ends or ends[0].op_type != "ReduceMean":
+            raise PackageError(
+                "the graph does not say which maps its features are the mean of, which gradcam "
+                "needs; use occlusion"
+            )
+        self._cut = ends[0].input[0]
+
+    def maps(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, F, [z,] y, x)"""
+        return self._run({"image": x}, self._cut)
+
+    def logits(self, x: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        """(B, K, [Z,] Y, X) of x with `maps` in place of its own coarsest maps."""
+        return self._run({"image": x, self._cut: maps}, "logits")
 
 
 class Ensemble:
@@ -139,7 +168,13 @@ def _fold(fixed: list[Any], initializers: Any, nodes: list[Any]) -> dict[str, to
     }
 
 
-def _apply(node: Any, inputs: list[Any]) -> torch.Tensor:
+def _into(values: dict[str, Any], node: Any) -> None:
+    """Run a node and keep what it gives; most give one thing."""
+    found = _apply(node, [values.get(name) for name in node.input])
+    values |= zip(node.output, found if isinstance(found, tuple) else (found,), strict=False)
+
+
+def _apply(node: Any, inputs: list[Any]) -> torch.Tensor | tuple[torch.Tensor, ...]:
     from onnx import helper
 
     if node.op_type not in OPERATORS:
@@ -158,27 +193,82 @@ def _padded(x: torch.Tensor, pads: Sequence[int], value: float = 0.0) -> torch.T
     return F.pad(x, order, value=value)
 
 
+def _axes(x: torch.Tensor) -> int:
+    """Of space: 2 of pictures, 3 of volumes."""
+    if x.ndim not in (4, 5):
+        raise PackageError(f"maps of {x.ndim} axes are not known to gradient maps")
+    return x.ndim - 2
+
+
 def _conv(i: list[Any], o: dict) -> torch.Tensor:
-    x = _padded(i[0], o.get("pads", [0] * 4))
-    bias = i[2] if len(i) > 2 else None
-    return F.conv2d(x, i[1], bias, o.get("strides", 1), 0, o.get("dilations", 1), o.get("group", 1))
+    axes = _axes(i[0])
+    x = _padded(i[0], o.get("pads", [0] * 2 * axes))
+    bias, run = i[2] if len(i) > 2 else None, (F.conv2d, F.conv3d)[axes - 2]
+    return run(x, i[1], bias, o.get("strides", 1), 0, o.get("dilations", 1), o.get("group", 1))
+
+
+def _conv_transpose(i: list[Any], o: dict) -> torch.Tensor:
+    axes = _axes(i[0])
+    pads = o.get("pads", [0] * 2 * axes)
+    if pads[:axes] != pads[axes:]:
+        raise PackageError("a convolution with uneven margins is not known to gradient maps")
+    bias, run = i[2] if len(i) > 2 else None, (F.conv_transpose2d, F.conv_transpose3d)[axes - 2]
+    strides, dilations = o.get("strides", 1), o.get("dilations", 1)
+    more = o.get("output_padding", 0)
+    return run(i[0], i[1], bias, strides, list(pads[:axes]), more, o.get("group", 1), dilations)
+
+
+def _resize(i: list[Any], o: dict) -> torch.Tensor:
+    x, axes = i[0], _axes(i[0])
+    mode, way = o.get("mode", b"nearest"), o.get("coordinate_transformation_mode", b"half_pixel")
+    if mode != b"linear" or way != b"half_pixel":
+        raise PackageError("this way of enlarging maps is not known to gradient maps")
+    if len(i) > 3 and i[3] is not None:
+        size = i[3].tolist()[2:]
+    else:
+        sides = zip(x.shape[2:], i[2].tolist()[2:], strict=True)
+        size = [int(side * times) for side, times in sides]
+    return F.interpolate(x, size=size, mode=("bilinear", "trilinear")[axes - 2])
+
+
+def _split(i: list[Any], o: dict) -> tuple[torch.Tensor, ...]:
+    axis, sizes = o.get("axis", 0), i[1].tolist() if len(i) > 1 and i[1] is not None else None
+    if sizes is None:
+        sizes = -(-i[0].shape[axis] // o["num_outputs"])
+    return i[0].split(sizes, dim=axis)
+
+
+def _gather(i: list[Any], o: dict) -> torch.Tensor:
+    axis, index = o.get("axis", 0), i[1]
+    if index.ndim == 0:
+        return i[0].select(axis, int(index))
+    return i[0].index_select(axis, index.reshape(-1)).unflatten(axis, index.shape)
+
+
+def _cast(i: list[Any], o: dict) -> torch.Tensor:
+    kinds = {1: torch.float32, 6: torch.int32, 7: torch.int64, 9: torch.bool, 11: torch.float64}
+    if o["to"] not in kinds:
+        raise PackageError(f"numbers of ONNX type {o['to']} are not known to gradient maps")
+    return i[0].to(kinds[o["to"]])
 
 
 def _max_pool(i: list[Any], o: dict) -> torch.Tensor:
-    x = _padded(i[0], o.get("pads", [0] * 4), float("-inf"))
-    strides = o.get("strides", [1, 1])
-    return F.max_pool2d(x, o["kernel_shape"], strides, ceil_mode=bool(o.get("ceil_mode", 0)))
+    axes = _axes(i[0])
+    x = _padded(i[0], o.get("pads", [0] * 2 * axes), float("-inf"))
+    run, strides = (F.max_pool2d, F.max_pool3d)[axes - 2], o.get("strides", [1] * axes)
+    return run(x, o["kernel_shape"], strides, ceil_mode=bool(o.get("ceil_mode", 0)))
 
 
 def _average_pool(i: list[Any], o: dict) -> torch.Tensor:
-    pads = o.get("pads", [0] * 4)
-    if pads[:2] != pads[2:]:
+    axes = _axes(i[0])
+    pads = o.get("pads", [0] * 2 * axes)
+    if pads[:axes] != pads[axes:]:
         raise PackageError("average pooling with uneven margins is not known to gradient maps")
-    return F.avg_pool2d(
+    return (F.avg_pool2d, F.avg_pool3d)[axes - 2](
         i[0],
         o["kernel_shape"],
-        o.get("strides", [1, 1]),
-        list(pads[:2]),
+        o.get("strides", [1] * axes),
+        list(pads[:axes]),
         bool(o.get("ceil_mode", 0)),
         bool(o.get("count_include_pad", 0)),
     )
@@ -244,16 +334,20 @@ def _layer_norm(i: list[Any], o: dict) -> torch.Tensor:
     return F.layer_norm(i[0], shape, i[1], bias, o.get("epsilon", 1e-5))
 
 
-OPERATORS: dict[str, Callable[[list[Any], dict], torch.Tensor]] = {
+OPERATORS: dict[str, Callable[[list[Any], dict], torch.Tensor | tuple[torch.Tensor, ...]]] = {
     "Add": lambda i, o: i[0] + i[1],
     "AveragePool": _average_pool,
     "BatchNormalization": _norm,
+    "Cast": _cast,
     "Clip": lambda i, o: torch.clamp(i[0], *(None if v is None else float(v) for v in i[1:3])),
     "Concat": lambda i, o: torch.cat(i, dim=o["axis"]),
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Div": lambda i, o: i[0] / i[1],
     "Dropout": lambda i, o: i[0],
+    "Erf": lambda i, o: torch.erf(i[0]),
     "Flatten": lambda i, o: i[0].flatten(o.get("axis", 1)),
+    "Gather": _gather,
     "Gemm": _gemm,
     "GlobalAveragePool": lambda i, o: i[0].mean((2, 3), keepdim=True),
     "HardSigmoid": lambda i, o: torch.clamp(o.get("alpha", 0.2) * i[0] + o.get("beta", 0.5), 0, 1),
@@ -267,13 +361,18 @@ OPERATORS: dict[str, Callable[[list[Any], dict], torch.Tensor]] = {
     "MatMul": lambda i, o: i[0] @ i[1],
     "MaxPool": _max_pool,
     "Mul": lambda i, o: i[0] * i[1],
+    "PRelu": lambda i, o: torch.where(i[0] > 0, i[0], i[0] * i[1]),
     "Pad": _pad,
     "ReduceMean": _mean,
     "Relu": lambda i, o: F.relu(i[0]),
     "Reshape": _reshape,
+    "Resize": _resize,
     "Shape": lambda i, o: torch.tensor(i[0].shape),
     "Sigmoid": lambda i, o: torch.sigmoid(i[0]),
     "Slice": _slice,
+    "Softmax": lambda i, o: i[0].softmax(o.get("axis", -1)),
+    "Split": _split,
+    "Sqrt": lambda i, o: torch.sqrt(i[0]),
     "Squeeze": lambda i, o: i[0].squeeze(i[1].tolist()) if len(i) > 1 else i[0].squeeze(),
     "Sub": lambda i, o: i[0] - i[1],
     "Tanh": lambda i, o: torch.tanh(i[0]),

@@ -140,10 +140,14 @@ def convolution(
     return layer(inside, outside, kernel, stride, padding, bias=bias)
 
 
-def norm(shape: Shape, width: int) -> nn.Module:
-    """What `shape` normalises `width` maps by. Raises SettingsError for groups that do not fit."""
+SLOPES = {"leaky_relu": 0.01, "relu": 0.0}
+
+
+def norm(shape: Shape, width: int, active: bool = False) -> nn.Module:
+    """What `shape` normalises `width` maps by, with the activation if it is to be `active` and can
+    be part of it (`joined`). Raises SettingsError for groups that do not fit."""
     if shape.norm == "instance":
-        return InstanceNorm(width)
+        return InstanceNorm(width, slope=SLOPES[shape.activation] if active else 1.0)
     if shape.norm == "batch":
         return {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[shape.dims](width)
     if shape.norm == "none":
@@ -152,6 +156,11 @@ def norm(shape: Shape, width: int) -> nn.Module:
     if width % groups:
         raise SettingsError(f"groups: expected a number that divides {width} maps, got {groups}")
     return nn.GroupNorm(groups, width)
+
+
+def joined(shape: Shape) -> bool:
+    """Whether norm and activation are one step."""
+    return shape.norm == "instance" and shape.activation in SLOPES
 
 
 def activation(shape: Shape, width: int) -> nn.Module:
@@ -178,8 +187,8 @@ def unit(
     )
     if shape.dropout:
         made.add_module("drop", {2: nn.Dropout2d, 3: nn.Dropout3d}[shape.dims](shape.dropout))
-    made.add_module("norm", norm(shape, outside))
-    if active:
+    made.add_module("norm", norm(shape, outside, active and joined(shape)))
+    if active and not joined(shape):
         made.add_module("act", activation(shape, outside))
     return made
 
