@@ -14,6 +14,7 @@ import importlib.util
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -120,8 +121,9 @@ class _Compiled(torch.autograd.Function):
         rest = np.stack([step * straight, step * ctx.rate**2 * leaning], axis=1)
         factors = np.tile(np.concatenate([ctx.factors, rest.astype(np.float32)], axis=1), run)
         out = torch.empty_like(x)
-        given = (x_BPF, g_BPF, _bits(out), factors, ctx.slope, run, blocks)
-        _shared(code.back, given, cases * blocks)
+        _shared(
+            code.back, (x_BPF, g_BPF, _bits(out), factors, ctx.slope, run, blocks), cases * blocks
+        )
         slopes = [(leaning * ctx.rate).sum(axis=0), straight.sum(axis=0)]
         return out, *(torch.from_numpy(each.astype(np.float32)) for each in slopes), None, None
 
@@ -136,12 +138,9 @@ def _bits(x_BFYX: Tensor) -> np.ndarray:
 def _shared(work: Callable[..., None], given: tuple[Any, ...], blocks: int) -> None:
     """`work` on all blocks, shared out among as many threads as torch has."""
     threads = min(torch.get_num_threads(), blocks, max(1, given[0].size // FEW))
-    ends = [blocks * k // threads for k in range(threads + 1)]
-    others = []
-    if threads > 1:
-        pool = _pool(threads - 1)
-        others = [pool.submit(work, *given, a, b) for a, b in zip(ends[1:], ends[2:], strict=False)]
-    work(*given, ends[0], ends[1])
+    own, *rest = pairwise(blocks * k // threads for k in range(threads + 1))
+    others = [_pool(threads - 1).submit(work, *given, *part) for part in rest]
+    work(*given, *own)
     for other in others:
         other.result()
 
