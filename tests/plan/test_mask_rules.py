@@ -102,31 +102,35 @@ class Clock:
     def __init__(self, seconds):
         self.seconds, self.asked = seconds, []
 
-    def quick(self, found, width, batch):
-        self.asked.append(width)
-        return Speed(self.seconds * width, 500.0, "fp32", False, 2)
+    def quick(self, found, net, batch):
+        self.asked.append(net.width)
+        return Speed(self._cost(net), 500.0, "fp32", False, 2)
 
     measured = quick
 
-    def work(self, found, width):
-        return width * 1000
+    def work(self, found, net):
+        return round(self._cost(net) * 1e6)
+
+    def _cost(self, net):
+        return self.seconds * net.width * (1.5 if net.name == "residual_unet" else 1)
 
 
-def test_the_widest_network_that_the_minutes_allow_is_taken():
+def test_the_strongest_network_that_the_minutes_allow_is_taken():
     found = segment.form(fp((35, 50, 35), (1.0, 1.0, 1.0)), "cpu")
-    # 10 minutes are 480 s of learning: 3,000 patches may take 0.16 s each, 16 maps of 0.01 s.
-    choice = segment.choose(found, 10, Clock(0.01), 2)
-    assert choice.width == 16
+    # 20 minutes are 960 s of learning: 5,000 patches may take 0.19 s each, 16 maps of 0.01 s.
+    choice = segment.choose(found, 20, Clock(0.01), 2)
+    assert choice.net == ("unet", 16)
     assert choice.patches % 2 == 0
-    assert choice.seconds == pytest.approx(480, rel=0.05)
-    assert segment.choose(found, 60, Clock(0.01), 2).width == 32
-    assert segment.choose(found, 0.5, Clock(0.01), 2).width == 8
+    assert choice.seconds == pytest.approx(960, rel=0.05)
+    assert segment.choose(found, 40, Clock(0.01), 2).net == ("unet", 32)
+    assert segment.choose(found, 60, Clock(0.01), 2).net == ("residual_unet", 32)
+    assert segment.choose(found, 0.5, Clock(0.01), 2).net == ("unet", 8)
 
 
 def test_hopeless_widths_are_not_timed():
     found = segment.form(fp((35, 50, 35), (1.0, 1.0, 1.0)), "cpu")
     clock = Clock(1.0)
-    assert segment.choose(found, 1, clock, 2).width == 8
+    assert segment.choose(found, 1, clock, 2).net.width == 8
     assert clock.asked == [8, 8]
 
 
@@ -144,8 +148,20 @@ def test_flips_follow_the_symmetry_that_was_found():
     told = {"flip_x": 0.55, "flip_y": 0.6, "transpose": 0.5}
     steps, why = segment.augment(fp((120, 120), told_apart=told), found)
     assert steps[0] == {"step": "flip", "x": 0.5, "y": 0.5}
-    assert steps[1]["degrees"] == 180
+    assert steps[1] == {"step": "rotate", "quarter_turns": True}
     assert "flips along x, y" in why
+    # Pixels that are no squares would have to be resampled.
+    oblong = fp((120, 120), (0.5, 0.4), told_apart=told)
+    steps, _ = segment.augment(oblong, found)
+    assert not [step for step in steps if "quarter_turns" in step]
+
+
+def test_most_patches_keep_their_voxels():
+    cube = fp((64, 64, 64), (1.0, 1.0, 1.0))
+    steps, why = segment.augment(cube, segment.form(cube, "cpu"))
+    moved = [step for step in steps if step["step"] in ("rotate", "scale")]
+    assert [step["probability"] for step in moved] == [segment.MOVED] * 2
+    assert f"{segment.MOVED:.0%}" in why
 
 
 def facts(*centre, **more):

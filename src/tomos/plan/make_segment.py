@@ -14,7 +14,6 @@ from tomos.plan.probe import Speed, machine, multiply_adds, speed
 from tomos.plan.schema import Plan
 from tomos.types import PlanError, Progress
 
-MODEL = "residual_unet"
 BESIDES = 1.1  # times the bare steps: reading, changing and judging patches, and saving
 
 
@@ -44,7 +43,7 @@ def make(
         "fingerprint": fp.model_dump(mode="json"),
         "prepare": prepare,
         "augment": augment,
-        "model": {"name": MODEL, "options": found.options(choice.width)},
+        "model": {"name": choice.net.name, "options": found.options(choice.net)},
         "train": learning,
         "predict": {"views": segment.views(fp, found)},
         "budget": _budget(choice, minutes, batch, device),
@@ -66,20 +65,20 @@ class Here:
     outputs: int
     device: str
 
-    def quick(self, found: segment.Form, width: int, batch: int) -> Speed:
-        return self._speed(found, width, batch, quick=True)
+    def quick(self, found: segment.Form, net: segment.Net, batch: int) -> Speed:
+        return self._speed(found, net, batch, quick=True)
 
-    def measured(self, found: segment.Form, width: int, batch: int) -> Speed:
-        return self._speed(found, width, batch, quick=False)
+    def measured(self, found: segment.Form, net: segment.Net, batch: int) -> Speed:
+        return self._speed(found, net, batch, quick=False)
 
-    def work(self, found: segment.Form, width: int) -> int:
+    def work(self, found: segment.Form, net: segment.Net) -> int:
         shape = (self.channels, *found.patch)
-        return multiply_adds(MODEL, found.options(width), shape)
+        return multiply_adds(net.name, found.options(net), shape)
 
-    def _speed(self, found: segment.Form, width: int, batch: int, quick: bool) -> Speed:
+    def _speed(self, found: segment.Form, net: segment.Net, batch: int, quick: bool) -> Speed:
         shape = (self.channels, *found.patch)
-        options = found.options(width)
-        return speed(MODEL, options, shape, self.outputs, batch, self.device, quick)
+        options = found.options(net)
+        return speed(net.name, options, shape, self.outputs, batch, self.device, quick)
 
 
 def _about(train: Dataset, val: Dataset, fp: MaskFingerprint) -> dict[str, Any]:

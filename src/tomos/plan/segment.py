@@ -8,7 +8,7 @@ on time follows this machine's measured speed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,19 +27,39 @@ VOXELS = {("cpu", 2): 2**16, ("cpu", 3): 2**17, ("cuda", 2): 2**18, ("cuda", 3):
 # steps of many: seen on one set of pictures, so a first guess, too.
 AT_ONCE = {"cpu": 2**15, "cuda": 2**18}
 BATCHES = (2, 16)
-WIDTHS = (32, 24, 16, 12, 8)
-# Of the network, beside its form. With the 1, 3, 4, 6 blocks of the paper a step took a third
-# longer (3D, 16 maps, two cores); what either is worth in equal time has not been judged.
-OPTIONS: dict[str, Any] = {"blocks": [1, 2, 2, 2]}
+# Networks and the maps of their first stage, the strongest first. Isensee et al. 2024
+# (arXiv:2404.09556) found the residual encoder best where time is no object; a step of it takes
+# half as long again as one of a U-Net as wide.
+NETS = (
+    ("residual_unet", 32),
+    ("unet", 32),
+    ("unet", 24),
+    ("unet", 16),
+    ("unet", 12),
+    ("unet", 8),
+)
+# Of a network, beside its form: with the 1, 3, 4, 6 blocks of the paper a step took a third longer.
+OPTIONS: dict[str, dict[str, Any]] = {"residual_unet": {"blocks": [1, 2, 2, 2]}}
 # Patches that a network must be shown to be worth choosing: a first guess.
-SHOWN = 3000
+SHOWN = 5000
 EPOCHS = 40
 SHARE = 0.8  # of the budget that learning may take
 HARMLESS = 0.75  # below this, a flipped picture is hardly told from an upright one
 PART = 0.5  # of an axis: a patch that sees less does not see on which side it lies
 CLEARER = 1.25  # times further apart: even light then pays
 TINY = 0.0005  # of a patch: a lesion so small is lost among the voxels around it
+# Of patches are turned, and as many resized: resampling blurs the picture by up to half a voxel and
+# moves the labels' rims as far. With all patches resampled less was learned in the same steps.
+MOVED = 0.3
+SQUARE = 0.01  # sides of pixels may differ by so much for a quarter turn
 MIDDLE = 0.05  # of an axis: labels whose centres lie so near to its middle have no side
+
+
+class Net(NamedTuple):
+    """A network by name, as in `tomos models`, and the maps of its first stage."""
+
+    name: str
+    width: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +74,16 @@ class Form:
     def voxels(self) -> int:
         return int(np.prod(self.patch))
 
-    def options(self, width: int) -> dict[str, Any]:
-        """Of the network, whose first stage has `width` maps."""
+    def options(self, net: Net) -> dict[str, Any]:
+        """Of the network in this form."""
         dims = len(self.patch)
-        widths = [min(WIDEST[dims], width * 2**k) for k in range(len(self.strides))]
+        widths = [min(WIDEST[dims], net.width * 2**k) for k in range(len(self.strides))]
         return {
             "dims": dims,
             "widths": widths,
             "strides": [list(stride) for stride in self.strides],
             "kernels": [list(kernel) for kernel in self.kernels],
-            **OPTIONS,
+            **OPTIONS.get(net.name, {}),
         }
 
 
@@ -209,6 +229,12 @@ def flips(fp: MaskFingerprint, found: Form) -> list[str]:
     return free
 
 
+def square(fp: MaskFingerprint) -> bool:
+    """Whether a quarter turn in the plane leaves the grid as it is."""
+    y, x = spacing(fp)[-2:]
+    return abs(y - x) <= SQUARE * x
+
+
 def views(fp: MaskFingerprint, found: Form) -> tuple[str, ...]:
     """Mirrored pictures whose scores are averaged: of a picture, which costs little, by every flip;
     of a volume none."""
@@ -221,14 +247,16 @@ def augment(fp: MaskFingerprint, found: Form) -> tuple[list[dict[str, Any]], str
     """The random changes that leave the mask true, and why."""
     free = flips(fp, found)
     coarse = fp.axes == 3 and found.kernels[0][0] < max(found.kernels[0])
+    flat = {"degrees_x": 0.0, "degrees_y": 0.0} if fp.axes == 3 else {}
     steps: list[dict[str, Any]] = []
     if free:
         steps.append({"step": "flip", **dict.fromkeys(free, 0.5)})
+    if len(free) == 2 and square(fp):
+        steps.append({"step": "rotate", "quarter_turns": True, **flat})
     steps += [
-        {"step": "rotate", "degrees": 180.0 if len(free) == 2 and fp.axes == 2 else 15.0}
         # Slices that lie far apart hold nothing of what a turn across them would show.
-        | ({"degrees_x": 0.0, "degrees_y": 0.0} if coarse else {}),
-        {"step": "scale", "factor": [0.8, 1.25]},
+        {"step": "rotate", "degrees": 15.0, "probability": MOVED, **(flat if coarse else {})},
+        {"step": "scale", "factor": [0.8, 1.25], "probability": MOVED},
         {"step": "noise", "sigma": [0.0, 0.1], "probability": 0.2},
         {"step": "blur", "sigma": [0.5, 1.0], "probability": 0.2},
         {"step": "contrast", "factor": [0.75, 1.33], "probability": 0.3},
@@ -242,26 +270,27 @@ def augment(fp: MaskFingerprint, found: Form) -> tuple[list[dict[str, Any]], str
     plane = "; turned in the plane of the slices only" if coarse else ""
     return steps, (
         f"a flipped picture is told from an upright one with accuracy {told}: {words}{plane}; "
-        "changes of place, size and exposure as between two scans"
+        f"changes of exposure as between two scans, and of place and size for {MOVED:.0%} of the "
+        "patches, since resampling blurs"
     )
 
 
 class Machine(Protocol):
-    """What times networks with a form and a width: `quick` in the likeliest form, `measured` in the
-    best."""
+    """What times networks in a form: `quick` with the likeliest precision and layout, `measured`
+    with the best."""
 
-    def quick(self, found: Form, width: int, batch: int) -> Speed: ...
-    def measured(self, found: Form, width: int, batch: int) -> Speed: ...
-    def work(self, found: Form, width: int) -> int:
+    def quick(self, found: Form, net: Net, batch: int) -> Speed: ...
+    def measured(self, found: Form, net: Net, batch: int) -> Speed: ...
+    def work(self, found: Form, net: Net) -> int:
         """Multiply-adds of one patch."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """width  of the network's first stage; `speed` of it; `patches` in each of `epochs`"""
+    """net  and the `speed` of it; `patches` in each of `epochs`"""
 
-    width: int
+    net: Net
     speed: Speed
     epochs: int
     patches: int
@@ -273,32 +302,32 @@ class Choice:
 
 
 def choose(found: Form, minutes: float, machine: Machine, batch: int) -> Choice:
-    """The widest network that can be shown enough patches in the time, else the narrowest.
+    """The strongest network that can be shown enough patches in the time, else the lightest.
 
-    The narrowest is timed, the others are guessed from their multiply-adds; only those that may fit
+    The lightest is timed, the others are guessed from their multiply-adds; only those that may fit
     are timed, too.
     """
     seconds = minutes * 60 * SHARE
-    *wider, narrow = WIDTHS
-    rate = machine.quick(found, narrow, batch).seconds / machine.work(found, narrow)
-    for width in wider:
+    *stronger, light = (Net(*each) for each in NETS)
+    rate = machine.quick(found, light, batch).seconds / machine.work(found, light)
+    for net in stronger:
         # Many maps are worked on more efficiently than few, hence the generous guess.
-        if 0.5 * rate * machine.work(found, width) * SHOWN > seconds:
+        if 0.5 * rate * machine.work(found, net) * SHOWN > seconds:
             continue
-        if machine.quick(found, width, batch).seconds * SHOWN <= seconds:
+        if machine.quick(found, net, batch).seconds * SHOWN <= seconds:
             break
     else:
-        width = narrow
-    speed = machine.measured(found, width, batch)
+        net = light
+    speed = machine.measured(found, net, batch)
     shown = seconds / speed.seconds
     epochs = int(max(1, min(EPOCHS, shown // (4 * batch))))
     patches = max(1, round(shown / epochs / batch)) * batch
     reason = (
         f"a patch of {' x '.join(map(str, found.patch))} takes {1e3 * speed.seconds:.2g} ms to "
-        f"learn from here at {width} maps, so the minutes allow {shown:,.0f}; about {SHOWN:,} "
-        "are the least for a network of this width"
+        f"learn from here by {net.name} of {net.width} maps, so the minutes allow {shown:,.0f}; "
+        f"about {SHOWN:,} are the least for a network so strong"
     )
-    return Choice(width, speed, epochs, patches, reason)
+    return Choice(net, speed, epochs, patches, reason)
 
 
 def tiny(fp: MaskFingerprint, found: Form) -> list[str]:
