@@ -21,7 +21,7 @@ check: env
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -x -q $(WORKERS) -m 'fast and not slow'
+	$(BIN)/python -m pytest -x -q $(WORKERS) -m 'fast and not seconds and not slow'
 
 bench: env
 	$(BIN)/tomos bench

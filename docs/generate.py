@@ -32,6 +32,7 @@ from describing import (
     steps,
     table,
 )
+from mask_pages import mask_metrics
 from measured import measured as figures_measured
 
 FOLDER = Path(__file__).parent / "reference"
@@ -115,9 +116,10 @@ def check() -> str:
 def plan() -> str:
     from tomos.config import load
     from tomos.plan import Fingerprint, recipe, schema
+    from tomos.plan.mask_fingerprint import LabelFacts, MaskFingerprint
 
-    kinds = (schema.Plan, schema.DatasetPart, schema.ModelPart, schema.TrainPart)
-    kinds += (schema.PredictPart, schema.BudgetPart, Fingerprint)
+    kinds = (schema.Plan, schema.DatasetPart, schema.ModelPart, schema.TrainPart, schema.AlsoPart)
+    kinds += (schema.PredictPart, schema.BudgetPart, Fingerprint, MaskFingerprint, LabelFacts)
     recipes = (
         (f"`{name}`", load(recipe.Recipe, recipe.FOLDER / f"{name}.toml").source)
         for name in recipe.recipes()
@@ -285,6 +287,7 @@ def metrics() -> str:
         "## A figure\n\n" + table(("key", "meaning"), ((f"`{k}`", v) for k, v in figure.items())),
         "## Names of figures\n\n" + table(("name", "meaning"), named),
         "## Operating-point rules\n\n" + prose(operating.choose.__doc__),
+        *mask_metrics(),
     )
 
 
@@ -348,12 +351,12 @@ def python() -> str:
         parts.append(f"## {name}\n\n`from tomos.workflows.{module} import {name}`\n\n"
                      + function(found, name))  # fmt: skip
     from tomos.formats import read
-    from tomos.inference import Predictor
-    from tomos.types import Image
+    from tomos.inference import MaskPredictor, Predictor
+    from tomos.types import Image, Mask
 
     parts.append("## Limits\n\n`from tomos.formats import Limits`\n\n" + limits())
     parts.append("## formats.read\n\n`from tomos import formats`\n\n" + function(read, "read"))
-    for kind in (Image, Predictor):
+    for kind in (Image, Mask, Predictor, MaskPredictor):
         home = kind.__module__.rsplit(".", 1)[0]
         parts.append(f"## {kind.__name__}\n\n`from {home} import {kind.__name__}`\n\n"
                      + prose(kind.__doc__))  # fmt: skip

@@ -8,6 +8,7 @@ Comments on the line above a block say what a test must know of it (CONTRIBUTING
     <!-- not run: REASON -->      every line is checked instead: flags, make targets, extras, files
     <!-- exit: 1 -->              what the last command of the block returns
     <!-- background -->           a server: started, waited for, stopped at the end of the page
+    <!-- masks -->                it learns masks: the plan is that of the rules, as no recipe fits
     <!-- file: NAME -->           the block is written to NAME
     <!-- install: FOLDER -->      not run; the package in FOLDER is put on the path instead
 """
@@ -29,6 +30,7 @@ PAGES = sorted(
 RUN = {"sh", "console", "python"}
 SHOWN = {"text", "toml", "csv", "json", "html", "nginx", "yaml"}
 DIRECTIVES = {"setup", "page", "same as", "not run", "exit", "background", "file", "install"}
+DIRECTIVES |= {"masks"}
 COMMENT = re.compile(r"<!--\s*([a-z ]+?)\s*(?::\s*(.*?))?\s*-->")
 # Commands of the machine that a block which is not run may name.
 FOREIGN = {"cd", "git", "docker", "openssl", "curl", "python", "python3", "export"}

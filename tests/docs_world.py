@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import docs_scans as scans_with_masks
 import numpy as np
 
 from tomos import formats
@@ -168,9 +169,11 @@ def made_run(folder: Path) -> None:
 
 
 def copied(what: str, here: Path, there: Path) -> None:
-    """A part of the shared run into a page's folder; a data set with the films it refers to."""
-    for name in (what, "films", "films.csv") if what == "dataset" else (what,):
-        if (there / name).exists():
+    """A part of a shared run into a page's folder; a data set with the images it refers to."""
+    what = what.removeprefix("mask_")
+    images = ("films", "films.csv", "volumes") if what == "dataset" else ()
+    for name in (what, *images):
+        if (there / name).exists() or not (here / name).exists():
             continue
         if (here / name).is_dir():
             shutil.copytree(here / name, there / name)
@@ -217,7 +220,7 @@ def _table(path: Path, rows: list) -> None:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-# Names for `setup`; `dataset` and `run` are copied from one training that all pages share.
+# Names for `setup`; those of SHARED are copied from one training that all pages share.
 MAKERS: dict[str, Callable[[Path], None]] = {
     "films": films,
     "new_film.dcm": new_film,
@@ -228,5 +231,17 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "sources": sources,
     "elsewhere": elsewhere,
     "examples": examples,
+    "volumes": scans_with_masks.volumes,
+    "ct": scans_with_masks.ct,
+    "hippocampus": scans_with_masks.hippocampus,
+    "faulty": scans_with_masks.faulty,
+    "vessels": scans_with_masks.vessels,
+    "cells": scans_with_masks.cells,
 }
-SHARED = ("dataset", "run")
+# Name -> what makes the folder it is copied from, where it is called so but for "mask_".
+SHARED: dict[str, Callable[[Path], None]] = {
+    "dataset": made_run,
+    "run": made_run,
+    "mask_dataset": scans_with_masks.made_masks,
+    "mask_run": scans_with_masks.made_masks,
+}

@@ -164,19 +164,27 @@ def test_an_undocumented_flag_or_setting_is_refused():
 
 
 @pytest.fixture(scope="session")
-def shared_run(tmp_path_factory) -> Path:
-    """A folder with one data set and one finished run, for all pages."""
-    pytest.importorskip("torch")
-    folder = tmp_path_factory.mktemp("docs") / "shared"
-    folder.mkdir()
-    # A process of its own: one thread that does not spin, as the blocks have it.
-    command = [sys.executable, "-c", "import docs_world, pathlib as p; "
-               "docs_world.made_run(p.Path())"]  # fmt: skip
-    own = {**_surroundings(folder), "OMP_WAIT_POLICY": "PASSIVE"}
-    own["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
-    done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder
+def runs(tmp_path_factory):
+    """`runs(maker)`: a folder with one data set and one finished run, for all pages."""
+    made: dict[str, Path] = {}
+
+    def folder_of(maker) -> Path:
+        name = maker.__name__
+        if name not in made:
+            pytest.importorskip("torch")
+            folder = tmp_path_factory.mktemp("docs") / name
+            folder.mkdir()
+            # A process of its own: one thread that does not spin, as the blocks have it.
+            command = [sys.executable, "-c", f"import {maker.__module__} as m, pathlib as p; "
+                       f"m.{name}(p.Path())"]  # fmt: skip
+            own = {**_surroundings(folder), "OMP_WAIT_POLICY": "PASSIVE"}
+            own["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
+            done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            made[name] = folder
+        return made[name]
+
+    return folder_of
 
 
 @pytest.fixture
@@ -185,7 +193,8 @@ def place(tmp_path, request) -> Path:
     page = request.param
     for name in page.told.get("setup", "").split():
         if name in world.SHARED:
-            world.copied(name, request.getfixturevalue("shared_run"), tmp_path)
+            made = request.getfixturevalue("runs")(world.SHARED[name])
+            world.copied(name, made, tmp_path)
         else:
             world.MAKERS[name](tmp_path)
     world.curl(tmp_path / "bin" / "curl")
@@ -223,7 +232,7 @@ def test_blocks_run(place, request):
 def _run(page: Page, block: Block, place: Path, port: int, servers: list) -> None:
     where = f"{page.name}:{block.line}"
     text = "\n".join(block.commands) if block.language != "python" else block.text
-    text = blocks.thrifty(text, port, quick=not page.slow)
+    text = blocks.thrifty(text, port, quick=not (page.slow or "masks" in block.told))
     command = [sys.executable, "-c", text]
     if block.language != "python":
         command = ["bash", "-euo", "pipefail", "-c", text]

@@ -1,6 +1,7 @@
 """The architecture, as tests: who may import whom, and what runs without PyTorch."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -58,32 +59,31 @@ def dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path):
+@functools.cache
+def imports(path: Path) -> tuple[tuple[str, bool], ...]:
     """(module, at top level?) for every import statement of a file."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        id(child)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for child in ast.walk(node)
-    }
-    inside = {
-        id(child)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        for child in ast.walk(node)
-        if child is not node
-    }
-    for node in ast.walk(tree):
-        top = id(node) not in inside and id(node) not in typing_only
+    found: list[tuple[str, bool]] = []
+    for node, top in statements(ast.parse(path.read_text(encoding="utf-8")).body, True):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, top) for alias in node.names)
+            found += [(alias.name, top) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import; write the whole name"
             if node.module == "tomos":
-                yield from ((f"tomos.{alias.name}", top) for alias in node.names)
+                found += [(f"tomos.{alias.name}", top) for alias in node.names]
             else:
-                yield node.module or "", top
+                found.append((node.module or "", top))
+    return tuple(found)
+
+
+def statements(body, top: bool):
+    """(statement, runs when the module is imported?), those within others, too."""
+    for node in body:
+        yield node, top
+        late = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (
+            isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        )
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            yield from statements(getattr(node, part, ()), top and not late)
 
 
 @pytest.mark.fast

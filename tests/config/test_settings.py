@@ -14,6 +14,7 @@ from tomos.config import (
     override,
     plugin,
     save,
+    writable_or_raise,
 )
 from tomos.types import SettingsError, StorageError
 
@@ -109,6 +110,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         atomic_write(path, broken)
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_where_nothing_can_be_written_is_said_before_and_after(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    writable_or_raise(tmp_path / "new" / "deeper")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(StorageError, match=r"to write in, but .*file is a file; choose another"):
+        writable_or_raise(tmp_path / "file" / "deeper")
+    with pytest.raises(StorageError, match=r"cannot be written \(.*\); choose another folder"):
+        atomic_write(tmp_path / "file" / "a.bin", b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is POSIX")

@@ -107,6 +107,7 @@ def test_groups_are_joined():
     assert duplicates.joined([[1, 2], [5, 6], [2, 3], [9]]) == [[1, 2, 3], [5, 6]]
 
 
+@pytest.mark.seconds
 def test_the_search_does_not_grow_with_the_square():
     rng = np.random.default_rng(0)
     times = []

@@ -114,6 +114,15 @@ def test_masks_that_belong_to_no_image(tmp_path):
         find(Request(tmp_path / "s"))
 
 
+@pytest.mark.parametrize(("folder", "kind"), [("images", "image"), ("masks", "mask")])
+def test_two_files_for_one_case_are_asked_about(tmp_path, folder, kind):
+    root = pairs(tmp_path / "s")
+    save(root / folder / "03.bmp", picture(3, side=24))
+    with pytest.raises(DatasetError, match=rf"{folder}/03.bmp and 03.png: expected one {kind} of"):
+        datasets.import_folder(root, tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
 def test_pictures_in_place_of_masks_are_refused(tmp_path):
     root = pairs(tmp_path / "s")
     for k in range(10):
@@ -123,7 +132,7 @@ def test_pictures_in_place_of_masks_are_refused(tmp_path):
 
 
 def test_empty_masks_alone_teach_nothing(tmp_path):
-    with pytest.raises(DatasetError, match="every mask is empty"):
+    with pytest.raises(DatasetError, match=r"every mask is empty.*--masks FOLDER"):
         datasets.import_folder(pairs(tmp_path / "s", value=0), tmp_path / "d")
 
 

@@ -77,7 +77,7 @@ def test_every_part_stands_in_order_and_nothing_comes_from_outside(tmp_path, ful
     assert places == sorted(places)
     contents = page[page.index("<nav") : page.index("</nav>")]
     assert re.findall(r'href="#(\w+)"', contents) == parts
-    for words in ("Dice 系数", "豪斯多夫距离", "归一化表面距离", "一致性界限", "参考轮廓"):
+    for words in ("Dice 系数", "豪斯多夫距离", "归一化表面 Dice", "一致性界限", "参考轮廓"):
         assert words in page, words
 
 

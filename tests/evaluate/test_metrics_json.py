@@ -176,6 +176,13 @@ def test_subgroups_numbers_names_and_blanks():
         list(levels(table, ["sites"]))
 
 
+def test_what_is_another_in_every_case_makes_no_groups_however_few_there_are():
+    columns = {"series": [f"1.2.{i}" for i in range(6)], "site": [*"aabbab"]}
+    table = two_classes(6, columns=columns)
+    assert {column for column, _, _ in levels(table)} == {"site"}
+    assert {column for column, _, _ in levels(table, ["series"])} == {"series"}
+
+
 def test_a_small_subgroup_is_flagged():
     table = two_classes(columns={"site": ["a"] * 290 + ["b"] * 10})
     groups = figures(table)["subgroups"]["site"]

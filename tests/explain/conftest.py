@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "package"))
+for room in ("package", "inference"):
+    sys.path.append(str(Path(__file__).parents[1] / room))
 
 
 @pytest.fixture

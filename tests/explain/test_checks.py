@@ -108,6 +108,7 @@ def pictures(n: int) -> list[Image]:
     return [Image(film(number)[0], value_range=(0, 255)) for number in range(n)]
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("method", ["cam", "occlusion"])
 def test_maps_of_random_weights_are_others(predictor, method):
     found = explain.sanity(predictor, pictures(6), "bright", method, draws=4)
@@ -151,6 +152,7 @@ def said(capsys, *words) -> tuple[int, dict]:
     return code, json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.seconds
 def test_the_command_scores_and_checks(world, capsys, tmp_path, cache):
     words = ["explain", world / "m.tomos", world / "films", "-o", tmp_path, "--as", "png"]
     words += ["--masks", world / "masks", "--sanity", "--label", "bright"]

@@ -211,7 +211,6 @@ def test_integrated_gradients_add_up():
     assert given == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.fast
 def test_gradient_methods_say_what_to_install(model):
     code = (
         "import sys; sys.modules['torch'] = None\n"

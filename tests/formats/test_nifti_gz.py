@@ -149,7 +149,7 @@ def packed(tmp_path):
 def test_what_is_cut_is_refused_wherever_it_is_cut(tmp_path, packed):
     for length in (30, len(packed) // 2, len(packed) - 9, len(packed) - 8, len(packed) - 1):
         (tmp_path / "cut.nii.gz").write_bytes(packed[:length])
-        with pytest.raises(FormatError, match=r"cut short|damaged|expected DICOM|something else"):
+        with pytest.raises(FormatError, match=r"cut short|compression is damaged"):
             formats.read(tmp_path / "cut.nii.gz")
 
 
@@ -182,6 +182,7 @@ def test_a_volume_of_a_sequence_is_taken_without_those_behind_it(tmp_path):
         formats.read(f"{tmp_path}/x.nii.gz#2")
 
 
+@pytest.mark.seconds
 def test_a_bomb_costs_what_it_declares(tmp_path):
     raw = nibabel.Nifti1Image(VOLUME, affine(0)).to_bytes()
     machine = zlib.compressobj(9, zlib.DEFLATED, 31)

@@ -181,6 +181,7 @@ def test_wide_features_take_no_minutes():
     assert time.perf_counter() - started < 1
 
 
+@pytest.mark.seconds
 @pytest.mark.data
 def test_chest_films_against_breast_ultrasound(shared):
     """Real pictures of 28 x 28 pixels, no header, no features: the looks alone."""

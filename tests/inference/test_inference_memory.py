@@ -127,7 +127,8 @@ def test_what_a_network_takes_is_seen_while_it_runs():
                 taken += 1  # long enough to be seen
             return super().__call__(inputs, wanted)
 
-    found = measured(Hungry(), (1, 1, 32, 32, 32), 1.0)
+    # 64 MB: what is below 32 MiB glibc may take from memory that the process holds already.
+    found = measured(Hungry(), (1, 1, 40, 40, 40), 1.0)
     if found is not None:
         assert 900 < found.each < 1500
         assert found.kept < 500
@@ -309,6 +310,7 @@ print(same, "|".join(found.warnings))
 """
 
 
+@pytest.mark.seconds
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's limits")
 @pytest.mark.parametrize(
     ("runtime", "limit", "said"),

@@ -11,7 +11,6 @@ from tomos.inference.envelope import Envelope, Info, Seen
 from tomos.transforms.prepare import Chain
 from tomos.types import Image, Window
 
-pytestmark = pytest.mark.fast
 SIDE = 64
 CHAIN = Chain(({"step": "resize", "size": [SIDE, SIDE]}, {"step": "normalise", "kind": "zscore"}))
 

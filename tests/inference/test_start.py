@@ -29,7 +29,6 @@ def call(tmp_path, cache):
     return f"from tomos.cli import main; main({words!r})"
 
 
-@pytest.mark.fast
 def test_a_png_is_read_without_the_libraries_of_other_formats(call):
     heavy = ["torch", "pydicom", "nibabel", "fastapi", "scipy", "onnx", "pandas", "matplotlib"]
     code = f"import sys\n{call}\nfound = set({heavy}) & set(sys.modules)\nassert not found, found"

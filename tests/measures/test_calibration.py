@@ -63,6 +63,7 @@ def test_vector_scaling_undoes_scale_and_shift(kind):
     assert np.abs(fitted.apply(bent) - right).mean() < 0.02
 
 
+@pytest.mark.seconds
 def test_learning_from_balanced_classes_is_carried_back_to_how_often_they_come():
     """Scores of a network for which both classes were alike, on cases where one in ten is ill."""
     rng = np.random.default_rng(5)

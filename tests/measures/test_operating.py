@@ -53,6 +53,7 @@ def test_a_wide_gap_is_split_by_spread_not_by_the_last_case():
     assert logit(point.high) - logit(point.low) > 1.5
 
 
+@pytest.mark.seconds
 def test_the_default_loses_less_than_youden_on_fresh_cases():
     """Small validation parts, a large truth to score on: mean loss of balanced accuracy."""
     test_positive, test_p = scores(20_000, -2.5, 3.5, (1.0, 1.5), seed=99)

@@ -8,8 +8,9 @@ import pytest
 
 from tomos import formats
 from tomos.inference.envelope import Envelope, Info
+from tomos.inference.mask_envelope import MaskEnvelope
 from tomos.inference.verdict import verdict
-from tomos.types import Answer, FormatError
+from tomos.types import Answer, FormatError, Image
 
 MESSAGES = Path(__file__).parents[2] / "web" / "src" / "i18n" / "messages.zh.ts"
 LOCALES = MESSAGES.parent
@@ -51,6 +52,30 @@ def test_what_lies_outside_the_envelope(info):
     judgement = Envelope({"facts": FACTS}, {}, (32, 32)).judge([info], prepared)[0]
     said = [*judgement.reasons, *judgement.warnings]
     assert said
+    assert [text for text in said if not known(text)] == []
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(("frame", "size", "spacing"), [
+    ("patient", (10, 10, 10), (1, 1, 1)),
+    ("patient", (40, 500, 500), (9, 9, 9)),
+    ("pixel", (10, 10, 10), (1, 1, 1)),
+    ("pixel", (40, 40), (1, 1)),
+    ("detector", (40, 400), (9, 9)),
+])  # fmt: skip
+def test_what_lies_outside_the_envelope_of_masks(frame, size, spacing):
+    seen = {"extent": [[40, 50]] * 3, "spacing": [[1, 1]] * 3}
+    flat = {"extent": [[100, 200]] * 2, "spacing": [[1, 1]] * 2}
+    limits = (
+        [{"mm": seen}, {"pixels": seen}] if len(size) == 3 else [{"mm": flat}, {"pixels": flat}]
+    )
+    affine = np.diag([*spacing, *[1] * (4 - len(spacing))]).astype(float)
+    image = Image(np.zeros((1, *size), np.float32), affine=affine, frame=frame)
+    said = []
+    for each in limits:
+        judged = MaskEnvelope({"facts": FACTS | each}, {}).judge(image, image.pixels)
+        said += [*judged.reasons, *judged.warnings]
+    assert any("was made for" in text for text in said)
     assert [text for text in said if not known(text)] == []
 
 

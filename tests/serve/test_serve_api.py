@@ -91,8 +91,12 @@ def test_a_refused_file_says_why_without_our_path(client):
     assert "tomos-serve" not in message and "/tmp" not in message
 
 
-def test_an_empty_body_is_refused(client):
-    assert client.post("/api/read").status_code == 400
+def test_an_empty_body_and_an_empty_file_are_refused(client):
+    answer = client.post("/api/read")
+    assert answer.status_code == 400 and "the body holds no file" in answer.json()["error"]
+    answer = client.post("/api/read", files={"file": ("zero.nii.gz", b"")})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("zero.nii.gz: the file is empty; copy it again")
 
 
 def test_an_input_the_model_is_not_made_for_is_refused(client, reader, grey_png):

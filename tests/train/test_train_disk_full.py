@@ -7,6 +7,8 @@ import signal
 import subprocess
 
 import pytest
+from boxes_world import Boxes, a_mask_plan
+from squares_world import a_plan, squares_of
 
 from tomos import train
 from tomos.train import checkpoint
@@ -47,13 +49,23 @@ def small_disk(tmp_path):
     subprocess.run(["umount", place], check=True)
 
 
+def of_classes():
+    return a_plan(epochs=3), squares_of(40), squares_of(20, 1)
+
+
+def of_masks():
+    plan = a_mask_plan(axes=3, side=16, widths=(4, 8), epochs=3)
+    return plan, *(Boxes(n, side=24, axes=3, box_side=6, seed=n) for n in (4, 2))
+
+
+@pytest.mark.parametrize("world", [of_classes, of_masks])
 def test_a_full_disk_leaves_the_previous_checkpoint_and_the_run_goes_on_later(
-    plan, squares, small_disk, tmp_path, equal
+    world, small_disk, tmp_path, equal
 ):
-    p, data, val = plan(epochs=3), squares(40), squares(20, 1)
+    p, data, val = world()
     whole = train.train(p, data, val, tmp_path / "whole")
     run = small_disk / "run"
-    with pytest.raises(StorageError, match=r"disk is full; the previous file is whole.*Make room"):
+    with pytest.raises(StorageError, match=r"the disk is full.*Make room and run it again"):
         train.train(p, data, val, run, FillsTheDisk(small_disk, after=4), save_every=0)
     _, facts = checkpoint.read(run / "checkpoints" / "last.safetensors")
     assert facts["learner"]["step"] == 3

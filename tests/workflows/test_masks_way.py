@@ -94,6 +94,19 @@ def test_a_mask_lies_on_its_own_picture(world, tmp_path, capsys):
     assert (tmp_path / "predictions.json").exists()
 
 
+def test_a_picture_of_another_kind_is_referred(world, tmp_path, capsys):
+    """Of the same size and grey, but smooth: the model file knows what it learned from."""
+    write(tmp_path / "ramp.png", np.tile(np.arange(48, dtype=np.uint8) * 4, (48, 1)))
+    own = world / "s" / "images" / "03.png"
+    assert (
+        main(["predict", str(world / "run"), str(own), str(tmp_path / "ramp.png"), "--json"]) == 0
+    )
+    known, ramp = json.loads(capsys.readouterr().out)["predictions"]
+    assert "unlike" not in known["reason"]
+    assert ramp["verdict"] == "refer"
+    assert ramp["reason"].startswith("unlike the pictures the model was made for")
+
+
 def test_a_larger_picture_is_read_in_tiles(world):
     predictor = MaskPredictor(world / "run" / "model.tomos", threads=1)
     image = formats.read(world / "s" / "images" / "04.png")
@@ -127,7 +140,8 @@ def test_a_model_beside_itself_differs_by_nothing(world, tmp_path, capsys):
         (["predict", "RUN", "DATA/none.png"], "there is no such file"),
         (["predict", "RUN", "DATA/images/00.png", "-o", "OUT", "--as", "dicom-seg"], "not read"),
         (["predict", "RUN", "DATA/images/00.png", "--as", "dicom"], "not a form"),
-        (["explain", "RUN", "DATA/images/00.png", "-o", "OUT"], "its mask is the map"),
+        (["explain", "RUN", "DATA/images/00.png", "--method", "cam"], "for masks there"),
+        (["explain", "RUN", "DATA/images/00.png", "--label", "sqare"], "mean 'square'"),
         (["evaluate", "RUN", "SET", "--prevalence", "0.1"], "for classes"),
         (["plan", "SET", "--recipe", "resnet18_fixed"], "recipes are for classes"),
     ],

@@ -11,6 +11,7 @@ from PIL import Image as Picture
 from tomos import formats
 from tomos.cli import main
 from tomos.inference import MaskPredictor
+from tomos.types import StorageError
 from tomos.workflows.mask_files import file_names, label_picture
 from tomos.workflows.predict import predict
 
@@ -136,7 +137,10 @@ def cache(tmp_path, monkeypatch):
         (["scan.tomos", "scan.nii", "--surfaces", "obj"], "needs a folder to write into: -o DIR"),
         (["class.tomos", "film.png", "-o", "out", "--surfaces", "obj"], "it outlines nothing"),
         (["film.tomos", "film.png", "-o", "out", "--surfaces", "stl"], "whose voxels have a size"),
-        (["scan.tomos", "scan.nii", "-o", "out", "--as", "nifti,dicom-seg"], "write NIfTI instead"),
+        (
+            ["scan.tomos", "scan.nii", "-o", "out", "--as", "nifti,dicom-seg"],
+            "scan.nii: --as dicom-seg",
+        ),
         (["scan.tomos", "film.png", "-o", "out"], "film.png: expected 1 channel(s) and 3 axes"),
     ],
 )
@@ -178,5 +182,5 @@ def test_one_that_fails_leaves_the_others(films, capsys):
 def test_a_folder_that_cannot_be_written_is_named(films):
     (films / "out").write_text("a file")
     using = MaskPredictor(films / "scan.tomos", threads=1)
-    (found,) = predict(using, [films / "scan.nii"], films / "out", ["nifti"])
-    assert str(films / "out") in found.error and "cannot be written" in found.error
+    with pytest.raises(StorageError, match=r"out: expected a folder to write in, but .* is a file"):
+        predict(using, [films / "scan.nii"], films / "out", ["nifti"])

@@ -53,7 +53,6 @@ def evaluated(world, capsys, *more, exit_code=0):
     return json.loads(told.out) if not exit_code else told.err
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize(
     ("words", "low", "high", "mm"),
     [([], 0.0, 0.05, 1.0), (["--tolerance", "3"], 1.0, 1.0, 3.0),
@@ -69,7 +68,6 @@ def test_what_lies_two_pixels_away_is_right_at_a_tolerance_of_three(
     assert json.loads((world / "out" / "metrics.json").read_text())["overall"]["nsd"] == nsd
 
 
-@pytest.mark.fast
 def test_two_models_are_compared_at_one_tolerance(world, capsys):
     model = str(world / "m.tomos")
     args = ["evaluate", model, model, str(world / "d"), "-o", str(world / "out"), "--json"]
@@ -112,6 +110,28 @@ def test_a_tolerance_of_classes_is_refused(world, capsys, monkeypatch):
     assert "--tolerance: for the surfaces of masks" in capsys.readouterr().err
 
 
+@pytest.mark.fast
+def test_a_model_of_the_other_task_is_refused(world, capsys):
+    import toy
+
+    classes, masks = str(toy.model(world / "class.tomos")), str(world / "m.tomos")
+    out = world / "out"
+    for words, said in [
+        ([classes], "the model answers 'label' (class), and the data set holds 'mask'; judge it"),
+        ([classes, masks], "two models of one kind: toy tells classes and "),
+        ([masks, classes], "two models of one kind: toy tells classes and "),
+    ]:
+        assert main(["evaluate", *words, str(world / "d"), "-o", str(out)]) == 2
+        assert said in capsys.readouterr().err and not out.exists()
+
+
+@pytest.mark.fast
+def test_a_folder_that_cannot_be_is_refused_before_any_image_is_read(world, capsys):
+    said = evaluated(world, capsys, "-o", str(world / "m.tomos" / "out"), exit_code=2)
+    assert f"to write in, but {world / 'm.tomos'} is a file" in said
+    assert "judging" not in said
+
+
 def spoil(world, part):
     """Of a part: an image that ends early, one that is gone, a mask of another size, and one that
     ends early. Returns the names of these cases, and of the others."""
@@ -125,7 +145,6 @@ def spoil(world, part):
     return [case.name for case in cases[:4]], [case.name for case in cases[4:]]
 
 
-@pytest.mark.fast
 def test_cases_that_cannot_be_read_fail_alone_when_judged(world, capsys):
     bad, good = spoil(world, "test")
     metrics = evaluated(world, capsys)

@@ -44,6 +44,7 @@ def test_nifti_there_and_back(tmp_path, turned):
     assert found.targets["mask"].amounts["ball"]["voxels"] == np.count_nonzero(back.labels)
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("seed", range(4))
 def test_dicom_there_and_back(tmp_path, seed):
     """A CT series lying askew, its files in any order: the segmentation is that of its slices."""
@@ -129,6 +130,7 @@ NAMES = ["same", "turned", "rounded", "moved", "cut", "stretched"]
 MASKS = [lambda mask: mask, turned, moved(2e-4), moved(0.5), cut, stretched]
 
 
+@pytest.mark.seconds
 def test_a_mask_is_laid_only_where_the_grid_is_provably_the_image_s(world, capsys):
     args = ["evaluate", str(world / "m.tomos"), str(world / "d"), "-o", str(world / "out")]
     assert main([*args, "--json"]) == 0

@@ -25,7 +25,8 @@ export interface Model {
   created: string;
   kind: "class" | "multilabel" | "ordinal" | "mask";
   classes: ModelClass[];
-  input: { channels: number; size: number[] };
+  /** `axes`: of the images it was made for, 3 also where it sees them slice by slice. */
+  input: { channels: number; size: number[]; axes: number };
   network: string;
   precision: string;
   members: number;

@@ -14,7 +14,7 @@ const MOST_ALONE = 500;
 
 /** The server sorts a series out; here only its files are kept together. */
 export async function bundled(found: Found[]): Promise<Bundle[]> {
-  if (state.model?.input.size.length !== 3) return found.slice(0, MOST_ALONE).map(({ file }) => alone(file));
+  if (state.model?.input.axes !== 3) return found.slice(0, MOST_ALONE).map(({ file }) => alone(file));
   const folders = new Map<string, File[]>();
   const others: Bundle[] = [];
   for (const { file, folder } of found) {

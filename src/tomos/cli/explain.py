@@ -18,7 +18,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         default="",
-        help="cam, occlusion, gradcam, gradcam_pp, integrated_gradients (the model's own)",
+        help="cam, occlusion, gradcam, gradcam_pp, integrated_gradients (the model's own); of "
+        "masks occlusion, gradcam (occlusion)",
     )
     parser.add_argument(
         "--as",
@@ -27,7 +28,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FORMS",
         help="what to write: png,nifti,dicom (png,nifti)",
     )
-    parser.add_argument("--label", default="", help="the class to look for (what was found)")
+    parser.add_argument(
+        "--label",
+        default="",
+        help="the class to look for (what was found; of masks the largest)",
+    )
     parser.add_argument(
         "--masks",
         metavar="DIR",
@@ -36,7 +41,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sanity",
         action="store_true",
-        help="do maps depend on what was learnt? compare with those of random weights",
+        help="do maps depend on what was learnt? compare with those of random weights; not of "
+        "masks",
     )
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
     options(parser)
@@ -44,13 +50,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from tomos.cli.terminal import Terminal, print_json
-    from tomos.workflows.explain import explain, explainable
+    from tomos.workflows.explain import checkable, explain
     from tomos.workflows.masks import summary
     from tomos.workflows.predict import load
     from tomos.workflows.sanity import check_maps
 
-    read = load(args.model, threads=args.threads, backend=args.backend, trust=args.trust)
-    model = explainable(read)
+    model = load(args.model, threads=args.threads, backend=args.backend, trust=args.trust)
+    checked = checkable(model) if args.sanity else None
     progress = Terminal()
     explained = explain(
         model,
@@ -69,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
         scored = summary(scores, [each.group for each in explained])
         told["localisation"] = scored.to_json()
         lines += ["", *scored.lines()]
-    if args.sanity:
-        sane = check_maps(model, explained, progress=progress)
+    if checked is not None:
+        sane = check_maps(checked, explained, progress=progress)
         told["sanity"] = sane.to_json()
         lines += ["", *sane.lines()]
     if args.json:

@@ -19,7 +19,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="FORMS",
         help="what to write into DIR: json,png,nifti,dicom (json); of masks json,nifti,png,overlay "
-        "(each label outlined in the slice where it is largest),dicom-seg,doubt (json,nifti)",
+        "(each label outlined in the slice where it is largest),dicom-seg,doubt (entropy of every "
+        "voxel),probability (of each label, as the network gives it, not calibrated) "
+        "(json,nifti)",
     )
     parser.add_argument(
         "--surfaces",

@@ -2,7 +2,7 @@
 
 from tomos.config.plugins import names, plugin
 from tomos.config.settings import Settings, check_assignments, load, override, parse, save
-from tomos.config.storage import atomic_write, free_or_raise
+from tomos.config.storage import atomic_write, free_or_raise, writable_or_raise
 
 __all__ = [
     "Settings",
@@ -15,4 +15,5 @@ __all__ = [
     "parse",
     "plugin",
     "save",
+    "writable_or_raise",
 ]

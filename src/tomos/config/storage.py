@@ -55,6 +55,19 @@ def free_or_raise(folder: Path, needed: int, purpose: str) -> None:
         )
 
 
+def writable_or_raise(folder: Path) -> None:
+    """Raise StorageError where `folder` cannot be made or written in; makes nothing."""
+    there = Path(folder)
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if there.is_dir() and os.access(there, os.W_OK):
+        return
+    what = "cannot be written in" if there.is_dir() else "is a file"
+    raise StorageError(
+        f"{folder}: expected a folder to write in, but {there} {what}; choose another"
+    )
+
+
 def _discard(draft: str) -> None:
     if draft:
         with contextlib.suppress(OSError):
@@ -68,6 +81,7 @@ def _umask() -> int:
 
 
 def _why(path: Path, error: OSError) -> str:
+    kept = "; the previous file is whole" if path.is_file() else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{path}: the disk is full; the previous file is whole. Make room and run it again"
-    return f"{path}: cannot be written ({error.strerror or error}); the previous file is whole"
+        return f"{path}: the disk is full{kept}. Make room and run it again"
+    return f"{path}: cannot be written ({error.strerror or error}){kept}; choose another folder"

@@ -46,6 +46,8 @@ def _look(dataset: Dataset, progress: Progress) -> Seen:
     work = in_threads(lambda row: _one(dataset, dataset.cases[row]), iter(rows))
     for done, (row, found) in enumerate(work, 1):
         progress.step(done, len(rows), "masks looked at")
+        if found is None:
+            continue
         if isinstance(found, str):
             seen.errors[row] = found
             continue
@@ -55,9 +57,13 @@ def _look(dataset: Dataset, progress: Progress) -> Seen:
     return seen
 
 
-def _one(dataset: Dataset, case: Case) -> tuple[np.ndarray, int, list[str]] | str:
+def _one(dataset: Dataset, case: Case) -> tuple[np.ndarray, int, list[str]] | str | None:
+    """Voxels of each label, of all, and notes; or what is wrong; None where the image is."""
     try:
         image = formats.read(dataset.image(case))
+    except FormatError:
+        return None  # `check` has told of it
+    try:
         mask, notes = laid_mask(dataset, case, image)
     except FormatError as error:
         return str(error)

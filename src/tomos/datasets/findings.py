@@ -89,8 +89,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{total} 个掩膜中有 {n} 个无法读取，或与图像不在同一网格上；第一个：{first}",
     ),
     "masks_repaired": (
-        "{n} masks say another place than their image but can only be meant for its grid, and are "
-        "taken so; the first: {first}",
+        "masks whose header says another place than the image's, but that can only be meant for "
+        "its grid, and are taken so: {n}; the first: {first}",
         "{n} 个掩膜的位置信息与图像不同，但只可能属于该图像的网格，已按此处理；第一个：{first}",
     ),
     "masks_empty": (

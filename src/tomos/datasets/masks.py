@@ -61,7 +61,10 @@ def named(
             )
         return dict(told)
     if not present:
-        raise DatasetError("every mask is empty: there is nothing to learn")
+        raise DatasetError(
+            "every mask is empty: expected labels above 0, found 0 alone, so there is nothing to "
+            "learn. Are the masks in another folder? Say which with --masks FOLDER"
+        )
     if not classes:
         one = len(present) == 1
         return {FOREGROUND if one else f"label {value}": value for value in present}

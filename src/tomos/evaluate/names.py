@@ -28,7 +28,7 @@ METRICS: dict[str, Words] = {
     "lr_negative": Words("LR−", "阴性似然比"),
     "dice": Words("Dice", "Dice 系数"),
     "iou": Words("IoU", "交并比（IoU）"),
-    "nsd": Words("Normalised surface Dice (NSD)", "归一化表面距离（NSD）"),
+    "nsd": Words("Normalised surface Dice (NSD)", "归一化表面 Dice（NSD）"),
     "hd95": Words("95 % Hausdorff distance (HD95)", "95 % 豪斯多夫距离（HD95）"),
     "lesion_sensitivity": Words("Lesion-wise sensitivity", "病灶水平敏感度"),
     "lesion_precision": Words("Lesion-wise precision", "病灶水平精确率"),

@@ -83,7 +83,8 @@ def _round(value: float) -> float:
 
 def _names(texts: list[str], strict: bool) -> list[str] | None:
     named = [text for text in texts if text]
-    if not named or (strict and len(set(named)) > max(MOST_LEVELS, len(named) // 5)):
+    n = len(set(named))
+    if not named or (strict and (n > max(MOST_LEVELS, len(named) // 5) or n == len(named) > 1)):
         return None
     counts: dict[str, int] = {}
     for text in named:

@@ -9,6 +9,11 @@ where `target` is a class index, or one for each picture (B,), and `kind` that o
     True   a torch network with `maps`, `pool` and `classify` (see `tomos.models`); x may be a numpy
            array, the maps are one
 
+A method that fits masks has `explain_mask(net, x, inside, target, tiles) -> map`, too: of a tile x
+(C, [Z,] Y, X), of its places that were outlined as class `target` (0 is the background), and of
+which an image has `tiles`. Its map, what the score of those places depends on, is not scaled, so
+that tiles can be compared; with torch, `net` is a list of `tomos.models._from_onnx.Segmenting`.
+
 A map shows where the network found what speaks for a class. It is no proof that the class is there,
 and it is scaled to its own maximum: two maps cannot be compared by their brightness.
 """
@@ -23,6 +28,7 @@ from tomos import config
 from tomos.explain._heat import overlay, shown
 from tomos.explain._labels import coloured
 from tomos.explain._localisation import Localisation, localisation
+from tomos.explain._masks import MaskHeat, mask_heatmap, mask_method, mask_methods
 from tomos.explain._net import index_of, module_of, net_of, prepare
 from tomos.explain._sanity import RANDOM_NETWORKS, sanity
 from tomos.inference import Predictor
@@ -32,10 +38,14 @@ from tomos.types import Image
 __all__ = [
     "RANDOM_NETWORKS",
     "Localisation",
+    "MaskHeat",
     "coloured",
     "heatmap",
     "localisation",
     "maps",
+    "mask_heatmap",
+    "mask_method",
+    "mask_methods",
     "methods",
     "overlay",
     "sanity",

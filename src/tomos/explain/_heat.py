@@ -30,15 +30,18 @@ def to_unit(maps_BYX: np.ndarray) -> np.ndarray:
     return np.divide(kept, peak, out=np.zeros_like(kept), where=peak > 1e-12)
 
 
-def enlarge(maps_Byx: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """(B, y, x) -> (B, Y, X), by cubic convolution between the centres of the cells.
+def enlarge(maps: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """(B, y, x) -> (B, Y, X), or (B, z, y, x) -> (B, Z, Y, X), by cubic convolution between the
+    centres of the cells.
 
     A finding between two cells peaks between their centres, which straight lines would not show.
     Keys 1981, doi:10.1109/TASSP.1981.1163711.
     """
-    rows = _weights(maps_Byx.shape[1], size[0])
-    columns = _weights(maps_Byx.shape[2], size[1])
-    return (rows @ np.asarray(maps_Byx, np.float32) @ columns.T).astype(np.float32)
+    found = np.asarray(maps, np.float32)
+    for axis, length in enumerate(size, 1):
+        weights = _weights(found.shape[axis], length)
+        found = np.moveaxis(np.tensordot(weights, found, axes=(1, axis)), 0, axis)
+    return np.ascontiguousarray(found, np.float32)
 
 
 def _weights(short: int, long: int) -> np.ndarray:

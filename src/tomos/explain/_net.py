@@ -7,7 +7,7 @@ from typing import Any
 
 from tomos import config
 from tomos.config.plugins import did_you_mean
-from tomos.inference import Predictor
+from tomos.inference import AnyPredictor, Predictor
 from tomos.inference.network import OnnxRuntime
 from tomos.package.randomised import randomised
 from tomos.types import Image, MissingExtra, PackageError, SettingsError
@@ -57,7 +57,7 @@ def prepare(predictor: Predictor, image: Image) -> Image:
     return prepared
 
 
-def index_of(predictor: Predictor, label: str) -> int:
+def index_of(predictor: AnyPredictor, label: str) -> int:
     """The place of a class; SettingsError with the nearest for an unknown one."""
     if label not in predictor.classes:
         raise SettingsError(f"no class {label!r}{did_you_mean(label, list(predictor.classes))}")

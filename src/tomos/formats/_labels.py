@@ -137,7 +137,8 @@ def _whole(values: np.ndarray, where: str) -> np.ndarray:
     low, high = values.min(), values.max()
     if low < -FRACTION or high > 2**32 - 1:
         raise FormatError(
-            f"{where}: expected values from 0 on as labels, found {low:g} to {high:g}"
+            f"{where}: expected values from 0 on as labels, found {low:g} to {high:g}: this is an "
+            "image, or a mask with another value than 0 for what has no label; set that to 0"
         )
     kind = next(k for k in (np.uint8, np.uint16, np.uint32) if high <= np.iinfo(k).max)
     if values.dtype.kind != "f":
@@ -153,9 +154,10 @@ def _check_whole(values: np.ndarray, where: str) -> None:
         with np.errstate(invalid="ignore"):
             odd = ~(np.abs(plane - np.rint(plane)) <= FRACTION)  # so that NaN is odd too
         if odd.any():
+            shown = listed([f"{value:g}" for value in np.unique(plane[odd])[:4]])
             raise FormatError(
-                f"{where}: expected whole numbers as labels, found {listed(plane[odd][:4])}: this "
-                "is an image, or a mask that was resampled with interpolation"
+                f"{where}: expected whole numbers as labels, found {shown}: this is an image, or a "
+                "mask that was resampled with interpolation; resample it by nearest neighbour"
             )
 
 

@@ -23,9 +23,10 @@ LABELS = 1002  # NIFTI_INTENT_LABEL: viewers then colour by label and do not mix
 LEVEL = 2  # ISA-L's: a CT 5 % larger than by zlib's level 6, in a fifteenth of the time
 
 
-def write_nifti(image: Image, path: str | Path) -> None:
+def write_nifti(image: Image, path: str | Path, slope: float = 1.0) -> None:
     """Write an image (1, Y, X) or (1, Z, Y, X) as .nii or .nii.gz, atomically.
 
+    slope  what a reader multiplies the values by (scl_slope): 1 / 255 shows uint8 as 0..1
     The image's affine becomes the sform; where the place in the patient is not known ("detector",
     "pixel"), only the spacing is written, with code 0, so that no viewer shows a made-up side.
     Raises FormatError for several channels or a type that NIfTI has not.
@@ -35,7 +36,7 @@ def write_nifti(image: Image, path: str | Path) -> None:
             f"{path}: NIfTI is written of one channel of {', '.join(_CODES)}; "
             f"got {image.pixels.shape} {image.pixels.dtype}"
         )
-    _write(nifti_bytes(image), path)
+    _write(nifti_bytes(image, slope=slope), path)
 
 
 def write_nifti_mask(mask: Mask, path: str | Path) -> None:
@@ -50,7 +51,7 @@ def write_nifti_mask(mask: Mask, path: str | Path) -> None:
     _write(nifti_bytes(image, mask.names), path)
 
 
-def nifti_bytes(image: Image, names: Sequence[str] = ()) -> bytes:
+def nifti_bytes(image: Image, names: Sequence[str] = (), slope: float = 1.0) -> bytes:
     """A single .nii file. Our (Z, Y, X) in C order is NIfTI's (x, y, z), first axis fastest.
 
     names  of the labels 1..K, where the image is a mask
@@ -68,7 +69,7 @@ def nifti_bytes(image: Image, names: Sequence[str] = ()) -> bytes:
         *(3, x, y, z, 1, 1, 1, 1),
         *(LABELS if names else 0, _CODES[str(kind)], 8 * kind.itemsize, 0),
         *(1.0, *map(float, spacing), 0.0, 0.0, 0.0, 0.0),
-        *(352.0 + len(extension), 1.0, 0.0),
+        *(352.0 + len(extension), slope, 0.0),
         *(0, MILLIMETRES if image.frame != "pixel" else 0),
         *(0.0, 0.0, 0.0, 0.0, 0, 0),
         *(0, SCANNER if patient else 0),

@@ -124,6 +124,8 @@ def _format_of(path: Path, limits: Limits) -> ModuleType:
     for format in _formats_of_others():
         if format.sniff(head):
             return format
+    if head.startswith(b"\x1f\x8b") and path.name.lower().endswith(".nii.gz"):
+        raise FormatError(f"{path}: cut short or damaged within its NIfTI header; copy it again")
     if head.startswith((b"\x1f\x8b", b"7z", b"Rar!", b"BZh")):
         raise FormatError(f"{path}: an archive of something else than NIfTI; unpack it first")
     raise FormatError(

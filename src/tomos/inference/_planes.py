@@ -17,7 +17,7 @@ from concurrent.futures import Executor
 import numpy as np
 
 from tomos.inference._scratch import Scratch
-from tomos.inference.decision import Ask, Decision
+from tomos.inference.decision import Ask, Decision, Sheet
 from tomos.inference.grids import Line
 
 _ROWS, _COLUMNS = 32, 64  # prepared voxels of a tile: fewer pay for the calls, more for the classes
@@ -66,11 +66,10 @@ class Planes:
         slots: tuple[int, int],
         line: Line,
         z: slice,
-        out: np.ndarray,
-        doubt: np.ndarray | None,
+        out: Sheet,
     ) -> None:
-        """Labels, and entropy where asked, of the scan's planes `z` between two slots."""
-        target = out[z], None if doubt is None else doubt[z]
+        """All that is asked for of the scan's planes `z` between two slots."""
+        target = out.seen(lambda whole: whole[z])
         below, above = (self._planes[slot] for slot in slots)
 
         def work(worker: int) -> None:
@@ -82,26 +81,21 @@ class Planes:
 
         list(self.pool.map(work, range(self._workers)))
 
-    def _band(self, decision: Decision, pair: tuple, z: tuple, band: slice, target: tuple) -> None:
-        """Every tile of some rows of the scan; target (labels, entropy) of its planes."""
-        labels, doubt = target
+    def _band(self, decision: Decision, pair: tuple, z: tuple, band: slice, target: Sheet) -> None:
+        """Every tile of some rows of the scan; `target`: its planes."""
         possible = _possible(pair[0], pair[1], decision)
         for tile in self._columns:
             columns = slice(self.x.low[tile][0], self.x.high[tile][-1] + 1)
             classes = _left(possible, columns)
             if len(classes) == 1:
-                labels[:, band, tile] = classes[0]
-                decision.expected[classes[0]] += labels[:, band, tile].size
+                target.fill((slice(None), band, tile), int(classes[0]))
+                decision.expected[classes[0]] += target.labels[:, band, tile].size
                 continue
             ends = _picked(pair, classes, columns, decision.scratch)
             for plane, (keep, share) in enumerate(zip(z[2], z[3], strict=True)):
                 between = _mixed(*ends, (keep, share), decision.scratch)
                 scores = self._high(self._wide(between, tile, decision), band, decision)
-                flat, shape = scores.reshape(len(classes), -1), scores.shape[1:]
-                won = np.take(classes, decision.winners(flat))
-                labels[plane, band, tile] = won.reshape(shape)
-                if doubt is not None:
-                    doubt[plane, band, tile] = decision.entropy(flat, classes).reshape(shape)
+                target.write((plane, band, tile), scores, classes, decision)
 
     def _wide(self, scores: np.ndarray, tile: slice, decision: Decision) -> np.ndarray:
         """Scores (K, rows, columns) of prepared voxels at the scan's columns."""

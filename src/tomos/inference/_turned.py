@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from tomos.inference.decision import Ask, Decision, Labelled
+from tomos.inference.decision import Ask, Decision, Sheet
 from tomos.inference.grids import Grid, change
 
 _AT_ONCE = 2**18  # scores of one piece
@@ -21,9 +21,10 @@ _AT_ONCE = 2**18  # scores of one piece
 class Turned:
     """Takes prepared planes until all are there, then answers voxel by voxel."""
 
-    def __init__(self, ask: Ask, grids: tuple[Grid, Grid], answer: Labelled, pool: Executor):
+    def __init__(self, ask: Ask, grids: tuple[Grid, Grid], answer: Sheet, pool: Executor):
         prepared, scan = grids
         self.ask, self.answer, self.pool = ask, answer, pool
+        self._flat = answer.seen(lambda whole: whole.reshape(-1))
         self.to_prepared = change(prepared, scan)
         self._scores = np.empty((ask.classes, *prepared.size), np.float32)
         self._planes, self._decision = 0, Decision(ask)
@@ -64,9 +65,8 @@ class Turned:
         if not len(flat):
             return 0
         scores = gathered(self._scores, where)
-        self.answer.labels.reshape(-1)[flat] = decision.winners(scores)
-        if self.answer.entropy is not None:
-            self.answer.entropy.reshape(-1)[flat] = decision.entropy(scores, np.arange(len(scores)))
+        classes = np.arange(len(scores), dtype=self.ask.dtype)
+        self._flat.write((flat,), scores, classes, decision)
         return len(flat)
 
 

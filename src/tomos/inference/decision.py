@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import exp, log
 from os import cpu_count
 from typing import get_args
@@ -10,6 +11,7 @@ from typing import get_args
 import numpy as np
 
 from tomos.inference._scratch import Scratch
+from tomos.inference.envelope import Judgement
 from tomos.inference.tiles import Scores
 from tomos.types import PackageError, SettingsError
 
@@ -58,6 +60,7 @@ class Labelled:
     expected  (K,) voxels of each class as its probabilities sum up; None when not asked for
     notes     what was not as usual on the way, for a person
     shrunk    whether the network saw smaller tiles than it is used to, for want of memory
+    judgement whether the image is one that the model was made for
     """
 
     labels: np.ndarray
@@ -65,8 +68,53 @@ class Labelled:
     expected: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     shrunk: bool = False
+    judgement: Judgement = field(default_factory=Judgement)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sheet:
+    """What is written of voxels, on arrays of one shape (Z, Y, X); views of a scan's.
+
+    labels   uint8 or uint16
+    entropy  uint8, None when not asked for
+    chances  uint8, one for each class but the background: 255 times its probability, 0 before
+             anything is written; None when not asked for
+    """
+
+    labels: np.ndarray
+    entropy: np.ndarray | None = None
+    chances: tuple[np.ndarray, ...] | None = None
+
+    def seen(self, view: Callable[[np.ndarray], np.ndarray]) -> Sheet:
+        """The same part of every array."""
+        return Sheet(
+            view(self.labels),
+            None if self.entropy is None else view(self.entropy),
+            None if self.chances is None else tuple(map(view, self.chances)),
+        )
+
+    def fill(self, at: tuple, chosen: int) -> None:
+        """One class for sure."""
+        self.labels[at] = chosen
+        if self.chances is not None and chosen:
+            self.chances[chosen - 1][at] = CERTAIN
+
+    def write(self, at: tuple, scores: np.ndarray, classes: np.ndarray, by: Decision) -> None:
+        """Voxels `at` by the scores (n, ...) of the n classes that count; these are used up."""
+        flat, shape = scores.reshape(len(classes), -1), scores.shape[1:]
+        self.labels[at] = np.take(classes, by.winners(flat)).reshape(shape)
+        if self.entropy is None:
+            return
+        entropy, likely = by.entropy(flat, classes)
+        self.entropy[at] = entropy.reshape(shape)
+        for row, k in enumerate(classes.tolist()):
+            if self.chances is not None and k:
+                share = likely[row]
+                share *= CERTAIN
+                self.chances[k - 1][at] = np.rint(share, out=share).reshape(shape)
+
+
+CERTAIN = 255  # a probability of 1
 # A score is rounded nine times on its way, each time by 6e-8 at most, and so is its rival's.
 _ROUNDING = np.float32(2e-6)
 # Together at most exp(-10) of probability is left out: 7e-4 nats, half of what 1 of 255 stands for.
@@ -111,8 +159,9 @@ class Decision:
         found = np.maximum.reduce(codes, axis=0)
         return np.subtract(self.ask.dtype(len(scores)), found, out=found)
 
-    def entropy(self, scores: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """(P,) uint8, of the scores (n, P) of the n classes that count; these are used up.
+    def entropy(self, scores: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(P,) uint8 and probabilities (n, P), which the next call overwrites, of the scores (n, P)
+        of the n classes that count; these are used up.
 
         Adds to `expected`.
         """
@@ -134,4 +183,4 @@ class Decision:
         nats = np.log(total, out=total)
         nats -= weighted
         nats *= 255 / log(max(2, self.ask.classes))
-        return np.rint(np.clip(nats, 0, 255, out=nats), out=nats).astype(np.uint8)
+        return np.rint(np.clip(nats, 0, 255, out=nats), out=nats).astype(np.uint8), likely

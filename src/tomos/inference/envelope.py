@@ -24,15 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from tomos.inference import quality
-from tomos.inference.appearance import WHY, describe, empty
-from tomos.inference.gaussian import Gaussian, cross_fitted
+from tomos.inference import looks, quality
+from tomos.inference.appearance import describe, empty
 from tomos.types import Image
 
 ALPHA = 0.01
 ALPHA_FEW = 0.0125  # cross-fitting overstates the distances of few pictures, so a little more
 FEW = 1500
-EXPONENT = 1.25  # 1 adds the distances up, 2 is their Euclidean length, infinity the largest
 FEWEST = 30  # pictures; with fewer there is no telling what is usual
 MOST = 4000  # pictures to fit on; more change no digit that matters
 # The four ways in which a header says "plain film".
@@ -114,22 +112,10 @@ def fit(
     scale = float(np.std(train.prepared[rows[:: max(1, len(rows) // 500)]])) or 1.0
     views = _views(train, rows, scale)
     others = _views(held_out, np.arange(len(held_out.prepared)), scale) if held_out else {}
-    arrays: dict[str, np.ndarray] = {}
-    usual: dict[str, list[float]] = {}
-    own, held = [], []
-    for name, values in views.items():
-        gaussian = Gaussian.fit(values)
-        arrays |= gaussian.arrays(name)
-        folded = cross_fitted(values, rng)
-        fresh = gaussian(others[name]) if name in others else folded[:0]
-        median, spread = _scale(np.concatenate([folded, fresh]))
-        usual[name] = [*median, *spread]
-        own.append((folded - median) / spread)
-        held.append((fresh - median) / spread)
+    found, arrays = looks.fit(views, others, alpha, rng)
     data["quality"] = _usual_quality(train, rows, held_out, infos)
-    threshold = _threshold(_total(np.hstack(own)), _total(np.hstack(held)), alpha)
-    data["looks"] = {"scale": scale, "usual": usual, "threshold": threshold}
-    data["n"] = {"train": len(rows), "held_out": len(held[0])}
+    data["looks"] = {"scale": scale, **found}
+    data["n"] = {"train": len(rows), "held_out": len(held_out.prepared) if held_out else 0}
     return data, arrays
 
 
@@ -144,34 +130,16 @@ def _usual_quality(
     return quality.fit(figures, [info.contrast for info in infos])
 
 
-def _threshold(own: np.ndarray, held: np.ndarray, alpha: float) -> float:
-    """The share of pictures above it is `alpha`, of all and of the held-out ones alone.
-
-    The network's features are tighter on what it learnt from, so where the held-out pictures are
-    enough to know their own tail, the larger of the two counts.
-    """
-    both = float(np.quantile(np.concatenate([own, held]), 1 - alpha))
-    if len(held) < 1 / alpha:
-        return both
-    return max(both, float(np.quantile(held, 1 - alpha)))
-
-
 class Envelope:
     """A fitted envelope, to judge inputs by. `arrays` as `Package.envelope_arrays()` gives them."""
 
     def __init__(self, data: Mapping[str, Any], arrays: Mapping[str, np.ndarray], size=(1, 1)):
         self._facts = data.get("facts") or {}
-        looks = data.get("looks") or {}
+        known = data.get("looks") or {}
         self._quality = quality.Quality(data.get("quality") or {})
         self._size = size
-        self._scale = float(looks.get("scale", 1.0))
-        self._limit = float(looks.get("threshold", np.inf))
-        self._usual = {
-            name: np.array(values, float).reshape(2, 2)
-            for name, values in (looks.get("usual") or {}).items()
-            if name in WHY and Gaussian.known(arrays, name)
-        }
-        self._gaussians = {name: Gaussian.of(arrays, name) for name in self._usual}
+        self._scale = float(known.get("scale", 1.0))
+        self._looks = looks.Looks(known, arrays)
 
     def judge(
         self, infos: Sequence[Info], prepared: np.ndarray, features: np.ndarray | None = None
@@ -186,57 +154,25 @@ class Envelope:
             # Another modality, or nothing at all, is no worse picture of the model's own kind.
             if not reasons and not void[row]:
                 warnings += bad[row]
-            distance = float(_total(odd[row : row + 1])[0] / self._limit) if odd.size else 0.0
+            distance = float(self._looks.distance(odd[row : row + 1])[0]) if odd.size else 0.0
             if void[row]:
                 reasons.append("the picture is empty: every pixel has the same value")
             elif not distance <= 1:
-                reasons.append(self._why(odd[row], distance))
+                reasons.append(self._looks.why(odd[row], distance))
             judgements.append(Judgement(tuple(reasons), tuple(warnings), round(distance, 4)))
         return judgements
 
     def _distances(self, prepared: np.ndarray, features: np.ndarray | None) -> np.ndarray:
-        """(B, 2 a view) distances in units of their spread on usual pictures."""
-        if not self._gaussians:
+        if not self._looks:
             return np.zeros((len(prepared), 0))
         views = describe(prepared, self._scale)
         if features is not None:
             views["features"] = features
-        columns = []
-        for name, gaussian in self._gaussians.items():
-            median, spread = self._usual[name]
-            if name in views and views[name].shape[1] == gaussian.length:
-                columns.append((gaussian(views[name]) - median) / spread)
-            else:
-                columns.append(np.zeros((len(prepared), 2)))
-        return np.hstack(columns)
-
-    def _why(self, odd: np.ndarray, distance: float) -> str:
-        by_view = odd.reshape(-1, 2).max(axis=1)
-        names = list(self._gaussians)
-        worst = [names[i] for i in np.argsort(-by_view) if by_view[i] > 0.8][:2] or names[:1]
-        why = " and ".join(WHY[name] for name in worst)
-        return (
-            f"unlike the pictures the model was made for ({distance:.1f} times the distance that "
-            f"is usual at most): {why}"
-        )
+        return self._looks.odd(views, len(prepared))
 
     def _of_facts(self, info: Info) -> tuple[list[str], list[str]]:
         """(reasons to refer, warnings)."""
-        reasons: list[str] = []
-        warnings: list[str] = []
-        for fact, what in (("modality", "modality"), ("body_part", "body part")):
-            known = self._facts.get(fact) or {}
-            came = getattr(info, fact)
-            if came and known.get("seen") and came not in known["seen"]:
-                text = f"{what} {came}; the model was made for {', '.join(known['seen'])}"
-                (reasons if known.get("share", 0) >= 0.5 else warnings).append(text)
-        colour = self._facts.get("colour")
-        if colour is not None and info.colour not in colour:
-            names = {True: "colour", False: "grey"}
-            reasons.append(
-                f"a picture in {names[info.colour]}; the model was made for "
-                f"{' and '.join(names[c] for c in colour)}"
-            )
+        reasons, warnings = of_header(self._facts, info)
         self._of_size(info, reasons, warnings)
         return reasons, warnings
 
@@ -258,9 +194,28 @@ class Envelope:
             )
 
 
-def _facts(infos: Sequence[Info]) -> dict[str, Any]:
-    if not infos:
-        return {}
+def of_header(facts: Mapping[str, Any], info: Info) -> tuple[list[str], list[str]]:
+    """(reasons to refer, warnings) by modality, body part and colour."""
+    reasons: list[str] = []
+    warnings: list[str] = []
+    for fact, what in (("modality", "modality"), ("body_part", "body part")):
+        known = facts.get(fact) or {}
+        came = getattr(info, fact)
+        if came and known.get("seen") and came not in known["seen"]:
+            text = f"{what} {came}; the model was made for {', '.join(known['seen'])}"
+            (reasons if known.get("share", 0) >= 0.5 else warnings).append(text)
+    colour = facts.get("colour")
+    if colour is not None and info.colour not in colour:
+        names = {True: "colour", False: "grey"}
+        reasons.append(
+            f"a picture in {names[info.colour]}; the model was made for "
+            f"{' and '.join(names[c] for c in colour)}"
+        )
+    return reasons, warnings
+
+
+def header_facts(infos: Sequence[Info]) -> dict[str, Any]:
+    """What `of_header` judges by."""
     facts: dict[str, Any] = {}
     for fact in ("modality", "body_part"):
         values = [getattr(info, fact) for info in infos]
@@ -270,6 +225,13 @@ def _facts(infos: Sequence[Info]) -> dict[str, Any]:
         facts[fact] = {"seen": seen, "share": round(len(said) / len(values), 4)}
     colours = [info.colour for info in infos]
     facts["colour"] = [c for c in (False, True) if colours.count(c) >= 0.01 * len(colours)]
+    return facts
+
+
+def _facts(infos: Sequence[Info]) -> dict[str, Any]:
+    if not infos:
+        return {}
+    facts = header_facts(infos)
     sides = np.array([min(info.size) for info in infos], float)
     aspects = np.array([info.size[1] / info.size[0] for info in infos])
     facts["side"] = [float(np.quantile(sides, 0.005)), float(np.quantile(sides, 0.995))]
@@ -294,17 +256,6 @@ def _in_parts(
         for start in range(0, len(rows), 256)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _scale(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Median, and how far above it the most distant fiftieth begins, of each column."""
-    median = np.median(distances, axis=0)
-    return median, np.maximum(np.quantile(distances, 0.98, axis=0) - median, 1e-3)
-
-
-def _total(odd: np.ndarray) -> np.ndarray:
-    """(N, D) -> (N,): the distances beyond the median, as one length."""
-    return (np.maximum(odd, 0) ** EXPONENT).sum(axis=1) ** (1 / EXPONENT)
 
 
 def _is_colour(image: Image) -> bool:

@@ -17,16 +17,24 @@ import numpy as np
 
 from tomos.inference._planes import Planes
 from tomos.inference._turned import Turned
-from tomos.inference.decision import Ask, Labelled
+from tomos.inference.decision import Ask, Labelled, Sheet
 from tomos.inference.grids import Between, Grid, between
-from tomos.types import PackageError
+from tomos.types import PackageError, SettingsError
 
 
-def labels_on_grid(slabs: Iterable[np.ndarray], prepared: Grid, scan: Grid, ask: Ask) -> Labelled:
+def labels_on_grid(
+    slabs: Iterable[np.ndarray],
+    prepared: Grid,
+    scan: Grid,
+    ask: Ask,
+    chances: np.ndarray | None = None,
+) -> Labelled:
     """Labels of a scan from scores on its prepared grid.
 
-    slabs  (K, planes, Y, X), or (K, rows, X) of a picture: consecutive along the first axis and
-           together as long as `prepared`, as `stitched` gives them; whole scores are one slab
+    slabs    (K, planes, Y, X), or (K, rows, X) of a picture: consecutive along the first axis and
+             together as long as `prepared`, as `stitched` gives them; whole scores are one slab
+    chances  (K - 1, ...) uint8 zeros on the scan's grid, which may lie on disk, to be filled with
+             255 times the probability of every class but the background; needs `ask.uncertainty`
     Voxels of the scan that lie outside the prepared grid are background. Axes may be flipped and in
     any order; where the grids are truly turned or sheared against each other, all slabs are kept.
     Raises GeometryError for an affine that cannot be inverted, PackageError when the slabs have
@@ -34,9 +42,10 @@ def labels_on_grid(slabs: Iterable[np.ndarray], prepared: Grid, scan: Grid, ask:
     """
     picture = len(prepared.size) == 2
     prepared, volume = _standing(prepared), _volume(scan)
-    answer = Labelled(
+    answer = Sheet(
         np.zeros(volume.size, ask.dtype),
         np.zeros(volume.size, np.uint8) if ask.uncertainty else None,
+        None if chances is None else _each(chances, scan, volume, ask),
     )
     with ThreadPoolExecutor(ask.workers) as pool, _closing(slabs):
         work = _work((prepared, volume), ask, answer, pool)
@@ -55,6 +64,17 @@ def labels_on_grid(slabs: Iterable[np.ndarray], prepared: Grid, scan: Grid, ask:
     return Labelled(
         answer.labels.reshape(scan.size), entropy, expected if ask.uncertainty else None
     )
+
+
+def _each(chances: np.ndarray, scan: Grid, volume: Grid, ask: Ask) -> tuple[np.ndarray, ...]:
+    expected = (ask.classes - 1, *scan.size)
+    fits = chances.shape == expected and chances.dtype == np.uint8 and chances.flags.c_contiguous
+    if not fits or not ask.uncertainty:
+        raise SettingsError(
+            f"chances: expected uint8 of shape {expected}, row by row, and uncertainty asked for, "
+            f"got {chances.dtype} of shape {chances.shape}"
+        )
+    return tuple(chance.reshape(volume.size) for chance in chances)
 
 
 def _closing(slabs: Iterable[np.ndarray]) -> AbstractContextManager:
@@ -85,9 +105,7 @@ def _volume(grid: Grid) -> Grid:
     return grid if len(grid.size) == 3 else Grid((1, *grid.size), grid.affine)
 
 
-def _work(
-    grids: tuple[Grid, Grid], ask: Ask, answer: Labelled, pool: Executor
-) -> _Straight | Turned:
+def _work(grids: tuple[Grid, Grid], ask: Ask, answer: Sheet, pool: Executor) -> _Straight | Turned:
     relation = between(*grids)
     if relation is None:
         return Turned(ask, grids, answer, pool)
@@ -113,11 +131,8 @@ def _checked(scores: np.ndarray, planes: int, prepared: Grid, ask: Ask) -> int:
 class _Straight:
     """Axes run along each other: planes come and go."""
 
-    def __init__(
-        self, ask: Ask, prepared: Grid, relation: Between, answer: Labelled, pool: Executor
-    ):
-        self._out = relation.view(answer.labels)
-        self._doubt = None if answer.entropy is None else relation.view(answer.entropy)
+    def __init__(self, ask: Ask, prepared: Grid, relation: Between, answer: Sheet, pool: Executor):
+        self._out = answer.seen(relation.view)
         self._line, y, x = relation.lines
         self._covered = prod(relation.covered)
         self._runs = self._line.runs() if self._covered else np.zeros((0, 4), np.int64)
@@ -143,4 +158,4 @@ class _Straight:
         self._planes.keep(z % 2, plane)
         for low, high, first, last in self._runs[self._runs[:, 1] == z].tolist():
             rows = slice(first, last)
-            self._planes.write((low % 2, high % 2), self._line, rows, self._out, self._doubt)
+            self._planes.write((low % 2, high % 2), self._line, rows, self._out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -13,14 +13,15 @@ import numpy as np
 from tomos import formats
 from tomos import package as model_file
 from tomos.inference import example
-from tomos.inference.averaged import Averaged, check_views
 from tomos.inference.decision import Ask, Labelled
 from tomos.inference.foresight import Foresight, Way
 from tomos.inference.grids import Grid
 from tomos.inference.labelling import labels_on_grid
+from tomos.inference.mask_envelope import MaskEnvelope
 from tomos.inference.memory import OutOfMemory, is_out_of_memory
 from tomos.inference.network import Network, networks
-from tomos.inference.stitch import Cancel, stitched
+from tomos.inference.sight import probabilities, sights, slabs_of
+from tomos.inference.stitch import Cancel
 from tomos.inference.straight import straightened
 from tomos.inference.tiles import Tiling
 from tomos.package import Manifest, Package
@@ -40,7 +41,6 @@ from tomos.types import (
 from tomos.types.prediction import Verdict
 
 T = TypeVar("T")
-BATCH = 2  # tiles in one run of the network
 MOST = 2**30  # bytes of scores that are held at once
 SHRUNK = "for want of memory the network saw less of the image at once than it was tried with"
 
@@ -58,10 +58,7 @@ class Scores:
     @property
     def probabilities(self) -> np.ndarray:
         """(K + 1, [Z,] Y, X) float32, which sum up to 1."""
-        likely = self.logits - self.logits.max(axis=0)
-        np.exp(likely, out=likely)
-        likely /= likely.sum(axis=0)
-        return likely
+        return probabilities(self.logits)
 
 
 class MaskPredictor:
@@ -84,7 +81,8 @@ class MaskPredictor:
         if not isinstance(package, Package):
             package = model_file.read(package)
         nets = networks(package, backend, threads)
-        self._set(package.manifest, nets, threads, str(package.path), memory)
+        arrays = package.envelope_arrays()
+        self._set(package.manifest, nets, threads, str(package.path), memory, arrays)
         self.package: Package | None = package
         runtime = getattr(nets[0], "runtime", backend)
         try:
@@ -98,11 +96,16 @@ class MaskPredictor:
 
     @classmethod
     def of(
-        cls, manifest: Manifest, networks: Sequence[Network], threads: int = 0, memory: int = 0
+        cls,
+        manifest: Manifest,
+        networks: Sequence[Network],
+        threads: int = 0,
+        memory: int = 0,
+        envelope: Mapping[str, np.ndarray] | None = None,
     ) -> MaskPredictor:
         """A predictor over networks that training hands in: the same path as for a file."""
         self = cls.__new__(cls)
-        self._set(manifest, networks, threads, manifest.name, memory)
+        self._set(manifest, networks, threads, manifest.name, memory, envelope or {})
         self.package = None
         return self
 
@@ -113,6 +116,7 @@ class MaskPredictor:
         threads: int,
         where: str,
         memory: int,
+        envelope: Mapping[str, np.ndarray],
     ) -> None:
         if manifest.kind != "mask":
             raise PackageError(f"{where}: expected a model for masks, got kind {manifest.kind!r}")
@@ -122,21 +126,22 @@ class MaskPredictor:
             self.chain = Chain(manifest.prepare)
         except SettingsError as error:
             raise PackageError(f"{where}: {error}") from None
-        check_views(manifest.views, manifest.input.size)
-        self.network = Averaged(self.networks, manifest.views, maps=("logits",))
-        self.tiling = Tiling(
-            tile=manifest.input.size,
-            overlap=manifest.mask.overlap,
-            batch=BATCH,
-            air=manifest.mask.air,
-            threads=threads,
-        )
-        self.foresight = Foresight(manifest, self.network, self.tiling, memory)
+        try:
+            self.envelope = MaskEnvelope(manifest.envelope, envelope)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise PackageError(f"{where}: its envelope is not readable ({error})") from None
+        self.sights = sights(manifest, self.networks, threads)
+        self.foresight = Foresight(manifest, self.sights, memory)
         self.unproved = ""  # why the synthetic example was not run
 
     @property
     def name(self) -> str:
         return self.manifest.name
+
+    @property
+    def tiling(self) -> Tiling:
+        """Of the first kind of graph."""
+        return self.sights[0].tiling
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -165,13 +170,15 @@ class MaskPredictor:
         progress: Progress | None = None,
         cancel: Cancel | None = None,
         scores: Scores | None = None,
+        chances: np.ndarray | None = None,
     ) -> Prediction:
         """The prediction for one image; refusals are raised (FormatError, PackageError, OutOfMemory
         where it does not fit into memory, Cancelled).
 
-        scores  what `scores` gave for this image, where it is there already
+        scores   what `scores` gave for this image, where it is there already
+        chances  zeros for the answer's `chances`, which may lie on disk
         """
-        found = self.labelled(image, progress, cancel, scores)
+        found = self.labelled(image, progress, cancel, scores, chances)
         labels = segment.cleaned(found.labels, self.classes, self.manifest.mask.largest)
         mask = Mask.on(image, labels, self.classes)
         amounts = _amounts(found, mask)
@@ -181,17 +188,20 @@ class MaskPredictor:
             mask=mask,
             amounts=amounts,
             doubt=found.entropy if doubt else None,
+            chances=chances,
         )
         verdict, reason = self._verdict(answer)
         if found.shrunk:
             verdict, reason = "refer", SHRUNK
+        if found.judgement.refuse:
+            verdict, reason = "refer", "; ".join(found.judgement.reasons)
         unproved = (self.unproved,) if self.unproved else ()
         return Prediction(
             input=name or _name(image),
             targets={self.manifest.target: answer},
             verdict=verdict,
             reason=reason,
-            warnings=(*image.warnings, *found.notes, *unproved),
+            warnings=(*image.warnings, *found.notes, *found.judgement.warnings, *unproved),
         )
 
     def labelled(
@@ -200,28 +210,35 @@ class MaskPredictor:
         progress: Progress | None = None,
         cancel: Cancel | None = None,
         scores: Scores | None = None,
+        chances: np.ndarray | None = None,
     ) -> Labelled:
         """Labels of every voxel of the image, as the networks say, with entropy and expected
-        voxels. Raises PackageError for an image of other channels or axes, OutOfMemory."""
+        voxels; `chances` as for `labels_on_grid`. Raises PackageError for an image of other
+        channels or axes, OutOfMemory."""
         ask, scan = self._ask, Grid.of(image)
+        prepared = scores.prepared if scores is not None else self.prepared(image)
+        judgement, grid = self.envelope.judge(image, prepared.pixels), Grid.of(prepared)
         if scores is not None:
-            found = labels_on_grid([scores.logits], Grid.of(scores.prepared), scan, ask)
-            return replace(found, notes=scores.notes, shrunk=scores.shrunk)
-        prepared = self._prepared(image)
-        grid = Grid.of(prepared)
+            found = labels_on_grid([scores.logits], grid, scan, ask, chances)
+            return replace(found, notes=scores.notes, shrunk=scores.shrunk, judgement=judgement)
+        begun = False
 
         def work(slabs: Iterable[np.ndarray]) -> Labelled:
-            return labels_on_grid(slabs, grid, scan, ask)
+            nonlocal begun
+            if begun and chances is not None:
+                chances[...] = 0  # of an attempt for which the memory did not do
+            begun = True
+            return labels_on_grid(slabs, grid, scan, ask, chances)
 
         ways = self.foresight.ways(prepared, ask, scan, _name(image))
         found, notes, shrunk = self._gone(ways, prepared, work, progress, cancel)
         notes = (*prepared.warnings[len(image.warnings) :], *notes)
-        return replace(found, notes=notes, shrunk=shrunk)
+        return replace(found, notes=notes, shrunk=shrunk, judgement=judgement)
 
     def scores(self, image: Image, most: int = MOST) -> Scores | None:
         """Logits of the whole prepared image; None where they would take more than `most` bytes, or
         more than there are."""
-        prepared = self._prepared(image)
+        prepared = self.prepared(image)
         shape = (self.manifest.outputs, *prepared.size)
         if 4 * prod(shape) > most:
             return None
@@ -245,7 +262,9 @@ class MaskPredictor:
     def _ask(self) -> Ask:
         return Ask(classes=self.manifest.outputs, uncertainty=True, threads=self.threads)
 
-    def _prepared(self, image: Image) -> Image:
+    def prepared(self, image: Image) -> Image:
+        """The image as the networks see it. Raises PackageError for one of other channels or axes,
+        OutOfMemory."""
         self.foresight.check_preparing(image, self.chain, _name(image))
         try:
             prepared = self.chain(straightened(image))
@@ -269,7 +288,8 @@ class MaskPredictor:
             heard = _Heard(progress or Silent())
             try:
                 pixels = prepared.pixels
-                found = work(stitched(self.network, pixels, outputs, way.tiling, heard, cancel))
+                gone = list(zip(self.sights, way.tilings, strict=True))
+                found = work(slabs_of(gone, pixels, outputs, heard, cancel))
             except Exception as error:
                 # A network may turn out to take no smaller tiles; what it lacked was memory.
                 refused = bool(problem) and isinstance(error, PackageError)
@@ -277,9 +297,9 @@ class MaskPredictor:
                     raise
                 problem = problem or str(error) or "no more was given"
                 continue
-            self.foresight.ran(way.tiling)
+            self.foresight.ran(way)
             notes = (*filter(None, [way.note]), *heard.said)
-            return found, notes, way.tiling.tile != self.tiling.tile
+            return found, notes, way.shrunk
         raise OutOfMemory(f"{_name(prepared)}: the memory ran out even with small steps; {problem}")
 
     def example(self) -> Image | None:
@@ -292,12 +312,14 @@ class MaskPredictor:
         example.verify(self.manifest, self.chain, self.networks, self._where)
 
     def _check(self, prepared: Image) -> None:
-        given = self.manifest.input
-        if prepared.channels != given.channels or len(prepared.size) < len(given.size):
+        channels = self.manifest.input.channels
+        tilings = [sight.tiling for sight in self.sights]
+        # Slices that see their neighbours are those of a volume.
+        axes = max(3 if tiling.context else len(tiling.tile) for tiling in tilings)
+        if prepared.channels != channels or len(prepared.size) < axes:
             raise PackageError(
-                f"{_name(prepared)}: expected {given.channels} channel(s) and "
-                f"{len(given.size)} axes for this model, got {prepared.channels} and "
-                f"{len(prepared.size)}"
+                f"{_name(prepared)}: expected {channels} channel(s) and {axes} axes for this "
+                f"model, got {prepared.channels} and {len(prepared.size)}"
             )
 
     def _verdict(self, answer: Answer) -> tuple[Verdict, str]:

@@ -19,7 +19,17 @@ import numpy as np
 from tomos.inference._adding import compiled, standing
 from tomos.inference.memory import OutOfMemory, in_words, is_out_of_memory
 from tomos.inference.network import Network
-from tomos.inference.tiles import Course, Place, Scores, Tiling, box, course, padded, weights
+from tomos.inference.tiles import (
+    Course,
+    Place,
+    Scores,
+    Tiling,
+    box,
+    course,
+    padded,
+    seen,
+    weights,
+)
 from tomos.types import PackageError, Progress, SettingsError, Silent, TomosError
 
 # (background, every other class) where no tile was run: exp(-20) is 2e-9.
@@ -59,7 +69,8 @@ def stitched(
     as long as it; each is valid until the next is asked for. Voxels under no tile but empty ones
     (`tiling.air`) are background for sure: logits 10 and -10, or probabilities 1 and 0.
 
-    network  {"image": (N, C, ...tile)} -> {tiling.scores: (N, K, ...tile)}
+    network  {"image": (N, C, ...tile)} -> {tiling.scores: (N, K, ...tile)}; with a context of c
+             slices, (N, C (2 c + 1), Y, X)
     classes  K, the background among them, first
     cancel   an event, or a function that says whether to stop; asked before every batch
     Raises Cancelled, OutOfMemory when tiles of this size do not fit, PackageError when the network
@@ -87,7 +98,7 @@ def memory(size: Sequence[int], channels: int, classes: int, tiling: Tiling) -> 
     rows = min(way.tile[0], max(1, _AT_ONCE // prod(way.tile[1:])))
     copy = channels * prod(way.size) if way.size != tuple(size) else 0
     row = prod(way.size[1:])
-    running = most * (channels + classes) * voxels
+    running = most * (channels * (2 * tiling.context + 1) + classes) * voxels
     running += _threads(tiling) * rows * prod(way.tile[1:])
     # Rows that are finished have their weights, and one byte where no tile covered them.
     finishing = 5 * min(_ROWS, way.depth) * row
@@ -190,15 +201,15 @@ class _Runner:
     def _empty(self, place: Place) -> bool:
         if self._air is None:
             return False
-        tile = self.x[(slice(None), *box(place, self.way.tile))]
-        return bool((tile.max(axis=tuple(range(1, tile.ndim))) <= self._air).all())
+        tile = seen(self.x, place, self.way).reshape(len(self.x), -1)
+        return bool((tile.max(axis=1) <= self._air).all())
 
     def _scores(self, places: Sequence[Place]) -> np.ndarray:
         way, name = self.way, self.tiling.scores
-        batch = np.empty((len(places), len(self.x), *way.tile), np.float32)
-        for row, place in zip(batch, places, strict=True):
-            row[...] = self.x[(slice(None), *box(place, way.tile))]
-        given = batch[:, :, 0] if way.flat else batch
+        channels = len(self.x) * (2 * way.context + 1)
+        given = np.empty((len(places), channels, *way.tile[way.flat :]), np.float32)
+        for row, place in zip(given, places, strict=True):
+            row[...] = seen(self.x, place, way)
         scores = self.network({"image": given}, (name,))[name]
         expected = (len(places), self.classes, *given.shape[2:])
         if scores.shape != expected:

@@ -29,6 +29,8 @@ class Tiling:
     """How a prepared picture or volume is cut into tiles, and how they are run.
 
     tile     (Z, Y, X) or (Y, X); (Y, X) on a volume: slice by slice, with a network of pictures
+    context  slices on each side that such a network sees of each slice, as further channels: all
+             slices of a channel after another; beyond the first and the last slice they repeat
     overlap  share of a tile that the next one covers again, 0 <= overlap < 1
     batch    tiles that the network takes at once
     pad      what surrounds a picture that is smaller than a tile: its rim ("edge"), its mirror
@@ -48,11 +50,17 @@ class Tiling:
     scores: Scores = "logits"
     threads: int = 0
     smaller: Callable[[int], int] = halved
+    context: int = 0
 
     def __post_init__(self) -> None:
         if len(self.tile) not in (2, 3) or min(self.tile) < 1:
             raise SettingsError(
                 f"expected a tile (Y, X) or (Z, Y, X) of 1 or more, got {self.tile}"
+            )
+        if self.context < 0 or (self.context and len(self.tile) == 3):
+            raise SettingsError(
+                f"expected a context of 0 slices or more, for tiles (Y, X), got {self.context} for "
+                f"tiles {self.tile}"
             )
         if not 0 <= self.overlap < 1:
             raise SettingsError(f"expected an overlap of 0 or more and below 1, got {self.overlap}")
@@ -76,6 +84,7 @@ class Course:
     groups  the places of the tiles that are run at once
     depth   rows along the first axis that one group reaches over, at most
     flat    the network takes slices: the first axis of a tile is one long and left out
+    context  slices on each side that it sees with one
     """
 
     tile: tuple[int, ...]
@@ -84,6 +93,7 @@ class Course:
     groups: tuple[tuple[Place, ...], ...]
     depth: int
     flat: bool
+    context: int = 0
 
 
 def course(size: Sequence[int], tiling: Tiling) -> Course:
@@ -98,11 +108,16 @@ def course(size: Sequence[int], tiling: Tiling) -> Course:
             f"expected a picture (Y, X) or volume (Z, Y, X) for tiles of {tiling.tile}, got one of "
             f"size {tuple(size)}"
         )
+    if tiling.context and not flat:
+        raise SettingsError(
+            f"expected a volume (Z, Y, X), of which {tiling.context} slices on each side are seen, "
+            f"got a picture of size {tuple(size)}"
+        )
     whole = tuple(max(n, t) for n, t in zip(size, tile, strict=True))
     before = tuple((w - n) // 2 for w, n in zip(whole, size, strict=True))
     groups = batches(tiles(whole, tile, tiling.overlap), tiling.batch)
     depth = max(group[-1][0] + tile[0] - group[0][0] for group in groups)
-    return Course(tile, whole, before, groups, depth, flat)
+    return Course(tile, whole, before, groups, depth, flat, tiling.context)
 
 
 def tiles(size: Sequence[int], tile: Sequence[int], overlap: float = 0.5) -> list[Place]:
@@ -139,9 +154,27 @@ def batches(places: Sequence[Place], batch: int) -> tuple[tuple[Place, ...], ...
     return tuple(groups)
 
 
+def neighbours(at: int, context: int, slices: int) -> np.ndarray:
+    """(2 context + 1,) the slices, of so many, that are seen with slice `at`, itself in the middle;
+    the first and the last repeat."""
+    return np.clip(np.arange(at - context, at + context + 1), 0, slices - 1)
+
+
 def box(place: Place, tile: Sequence[int]) -> tuple[slice, ...]:
     """The part of a padded picture under a tile."""
     return tuple(slice(p, p + t) for p, t in zip(place, tile, strict=True))
+
+
+def seen(x: np.ndarray, place: Place, way: Course) -> np.ndarray:
+    """What the network sees of a padded x (C, ...) under a tile: (C, ...tile); of a flat tile
+    (C * slices, Y, X), all slices of a channel after another."""
+    part: list[slice | np.ndarray] = [slice(None), *box(place, way.tile)]
+    if not way.flat:
+        return x[tuple(part)]
+    if way.context:
+        part[1] = neighbours(place[0], way.context, x.shape[1])
+    tile = x[tuple(part)]
+    return tile.reshape(-1, *tile.shape[2:])
 
 
 @lru_cache(maxsize=8)

@@ -206,13 +206,14 @@ def _check(manifest: Manifest, members: Mapping[str, bytes], where: str) -> None
     named = {part.file for part in manifest.graphs}
     if not named or named != {name for name in members if name.startswith("graphs/")}:
         raise PackageError(f"{where}: the manifest names graphs {sorted(named)}, others are there")
-    size = (manifest.input.channels, *manifest.input.size)
     for part in manifest.graphs:
         if part.sha256 != manifest.checksums[part.file]:
             raise PackageError(f"{where}: the manifest gives {part.file} two checksums")
         at = f"{where}: {part.file}"
+        given = manifest.input_of(part)
+        size = (given.taken, *given.size)
         # A net for masks answers for every place of a tile.
-        places = len(manifest.input.size) if manifest.kind == "mask" else 0
+        places = len(given.size) if manifest.kind == "mask" else 0
         graph.check(members[part.file], at, size, part.outputs, (manifest.outputs, places))
     if manifest.example and len(manifest.example.logits) != len(manifest.graphs):
         raise PackageError(f"{where}: the example needs one answer for each graph")

@@ -31,25 +31,56 @@ class Class(Settings):
 
 class InputPart(Settings):
     """What the network takes after `prepare`: channels and size (Y, X), in pixels; for masks the
-    size of a tile, (Z, Y, X) or (Y, X)."""
+    size of a tile, (Z, Y, X) or (Y, X).
+
+    volumes  whether a network of pictures was made for volumes, gone through slice by slice
+    context  slices on each side that it sees of each slice, as further channels, all slices of a
+             channel after another; beyond the first and the last slice they repeat
+    """
 
     channels: int = Field(ge=1, le=64)
     size: tuple[int, ...] = Field(min_length=2, max_length=3)
+    volumes: bool = False
+    context: int = Field(default=0, ge=0, le=16)
+
+    @property
+    def axes(self) -> int:
+        """Of the images that the model was made for: 2 of pictures, 3 of volumes."""
+        return 3 if self.volumes or self.context else len(self.size)
+
+    @property
+    def taken(self) -> int:
+        """Channels that the graph takes."""
+        return self.channels * (2 * self.context + 1)
 
     @model_validator(mode="after")
     def _bounded(self) -> InputPart:
         if not all(1 <= length <= 4096 for length in self.size):
             raise ValueError("expected lengths from 1 to 4096 pixels")
+        if self.context and len(self.size) == 3:
+            raise ValueError(f"expected tiles (Y, X) beside a context of {self.context} slices")
         return self
 
 
+class Network(Settings):
+    """Which architecture of `tomos.models` was trained; only training and gradients need it."""
+
+    name: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
 class GraphPart(Settings):
-    """One ONNX graph: its member, what it gives, and its number format."""
+    """One ONNX graph: its member, what it gives, and its number format.
+
+    input, network  its own, where it is of another kind than the manifest says; for masks
+    """
 
     file: str = Field(pattern=r"^graphs/[0-9]{1,2}\.onnx$")
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     outputs: tuple[str, ...] = ("logits",)
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    input: InputPart | None = None
+    network: Network | None = None
 
 
 class OperatingPoint(Settings):
@@ -110,13 +141,6 @@ class MaskPart(Settings):
     doubt: dict[str, tuple[float, float]] = Field(default_factory=dict)
 
 
-class Network(Settings):
-    """Which architecture of `tomos.models` was trained; only training and gradients need it."""
-
-    name: str = ""
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
 class Manifest(Settings):
     """`manifest.json`.
 
@@ -168,6 +192,12 @@ class Manifest(Settings):
         """How many logits the graphs give: one a class, and for masks one for none before them."""
         return len(self.classes) + (self.kind == "mask")
 
+    def input_of(self, graph: GraphPart) -> InputPart:
+        return graph.input or self.input
+
+    def network_of(self, graph: GraphPart) -> Network:
+        return graph.network or self.network
+
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Manifest:
         names = self.class_names
@@ -183,6 +213,13 @@ class Manifest(Settings):
             raise ValueError("map_method is 'cam', but a graph has no output 'cam'")
         if self.features and any("features" not in g.outputs for g in self.graphs):
             raise ValueError("features are promised, but a graph has no output 'features'")
+        own = [graph.input for graph in self.graphs if graph.input is not None]
+        if own and self.kind != "mask":
+            raise ValueError("graphs of several kinds (input) are for masks")
+        if any(part.channels != self.input.channels for part in own):
+            raise ValueError(f"expected {self.input.channels} channel(s) of every graph's input")
+        if self.input.context and self.kind != "mask":
+            raise ValueError("a context of slices is for masks")
         each = 2 * self.outputs if self.kind == "mask" else self.outputs
         if self.example and any(len(row) != each for row in self.example.logits):
             raise ValueError(f"the example needs {each} logits a graph")

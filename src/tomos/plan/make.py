@@ -8,6 +8,7 @@ from tomos.config import parse
 from tomos.datasets import Dataset
 from tomos.datasets.dataset import checksum
 from tomos.plan import classify, make_segment, recipe
+from tomos.plan.dimensions import WAYS
 from tomos.plan.fingerprint import Fingerprint, fingerprint
 from tomos.plan.probe import Speed, machine, multiply_adds, speed
 from tomos.plan.schema import Plan
@@ -31,9 +32,12 @@ def make(
     info = train.info
     kind = info.targets[info.target].kind if info.target in info.targets else "class"
     if kind == "mask":
-        if recipe_name != "auto":
-            raise PlanError(f"--recipe {recipe_name}: recipes are for classes, not masks")
-        return make_segment.make(train, val, minutes, seed, device, progress)
+        if recipe_name not in WAYS:
+            raise PlanError(
+                f"--recipe {recipe_name}: such recipes are for classes; for masks there are "
+                f"{', '.join(WAYS)}"
+            )
+        return make_segment.make(train, val, minutes, seed, device, progress, recipe_name)
     if kind not in ("class", "multilabel", "ordinal"):
         raise PlanError(
             f"{train.folder}: target {info.target!r} is of kind {kind!r}; expected class"

@@ -2,64 +2,140 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tomos.config import parse
 from tomos.datasets import Dataset
 from tomos.datasets.dataset import checksum
-from tomos.plan import segment
+from tomos.plan import dimensions, segment
+from tomos.plan.dimensions import Kind, Ways
 from tomos.plan.mask_fingerprint import MaskFingerprint, mask_fingerprint
 from tomos.plan.probe import Speed, machine, multiply_adds, speed
 from tomos.plan.schema import Plan
 from tomos.types import PlanError, Progress
 
 BESIDES = 1.1  # times the bare steps: reading, changing and judging patches, and saving
+NEARLY = 0.9  # of the least patches: what is left when they are dealt out to epochs and batches
+TOO_FEW = "; the minutes do not allow both enough patches, so volumes alone"
 
 
 def make(
-    train: Dataset, val: Dataset, minutes: float, seed: int, device: str, progress: Progress
+    train: Dataset,
+    val: Dataset,
+    minutes: float,
+    seed: int,
+    device: str,
+    progress: Progress,
+    ways: Ways = "auto",
 ) -> Plan:
-    """As `tomos.plan.make.make`, for a target of kind "mask"."""
+    """As `tomos.plan.make.make`, for a target of kind "mask".
+
+    ways  whether volumes are learned from as such, by slices, or both; "auto": by the rule
+    """
     fp = mask_fingerprint(train, val, progress=progress)
     if not fp.n_val:
         raise PlanError(f"{train.folder}: no case with a mask has split 'val'; import makes one")
-    found = segment.form(fp, device)
-    batch = segment.batch(found, device)
-    here = Here(segment.channels(fp), len(train.classes) + 1, device)
-    choice = segment.choose(found, minutes, here, batch)
+    wish = Wish(minutes, seed, device, ways)
+    parts, why = kinds_for(fp, wish, lambda channels: Here(channels, len(fp.labels) + 1, device))
     prepare, why_prepare = segment.prepare(fp)
-    augment, why_augment = segment.augment(fp, found)
-    learning, why_train = segment.train(fp, found, choice, batch, seed)
+    first, *others = (part.fields for part in parts)
     values: dict[str, Any] = {
         "task": "segment",
         "target": train.info.target,
         "kind": "mask",
         "classes": train.classes,
         "channels": segment.channels(fp),
-        "size": found.patch,
+        "recipe": ways,
+        **first,
         "spacing": segment.spacing(fp),
         "dataset": _about(train, val, fp),
         "fingerprint": fp.model_dump(mode="json"),
         "prepare": prepare,
-        "augment": augment,
-        "model": {"name": choice.net.name, "options": found.options(choice.net)},
-        "train": learning,
-        "predict": {"views": segment.views(fp, found)},
-        "budget": _budget(choice, minutes, batch, device),
+        "also": others,
+        "predict": {"views": segment.views(fp, parts[0].form)},
+        "budget": _budget(parts, minutes, device),
         "reasons": {
+            **({"dimensions": why} if why else {}),
             "prepare": why_prepare,
-            "augment": why_augment,
-            "model": choice.reason,
-            "train": why_train,
+            **{name: "; ".join(_told(parts, name)) for name in ("augment", "model", "train")},
         },
     }
     return parse(Plan, values, "plan")
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person says; `ways` as for `make`."""
+
+    minutes: float
+    seed: int = 0
+    device: str = "cpu"
+    ways: Ways = "auto"
+
+
+Timing = Callable[[int], segment.Machine]
+"""Channels that a network takes -> what times such networks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One kind of network, as the rules make it. `reasons`: of `fields` of the plan."""
+
+    kind: Kind
+    form: segment.Form
+    choice: segment.Choice
+    batch: int
+    fields: dict[str, Any]
+    reasons: dict[str, str]
+
+
+def kinds_for(fp: MaskFingerprint, wish: Wish, timing: Timing) -> tuple[list[Part], str]:
+    """The kinds of network, the minutes shared evenly, and why these."""
+    chosen, why = dimensions.dimensions(fp, wish.ways)
+    kinds = dimensions.KINDS[chosen] if fp.axes == 3 else (Kind(),)
+    share = replace(wish, minutes=wish.minutes / len(kinds))
+    parts = [_part(fp, kind, share, timing) for kind in kinds]
+    shown = min(part.choice.epochs * part.choice.patches for part in parts)
+    if len(kinds) > 1 and wish.ways == "auto" and shown < NEARLY * segment.SHOWN:
+        return [_part(fp, Kind(), wish, timing)], why + TOO_FEW
+    return parts, why
+
+
+def _part(fp: MaskFingerprint, kind: Kind, wish: Wish, timing: Timing) -> Part:
+    seen = kind.seen(fp)
+    found = segment.form(seen, wish.device)
+    batch = segment.batch(found, wish.device)
+    machine = timing(segment.channels(fp) * (2 * kind.context + 1))
+    choice = segment.choose(found, wish.minutes, machine, batch)
+    augment, why_augment = segment.augment(seen, found)
+    learning, why_train = segment.train(seen, found, choice, batch, wish.seed)
+    fields = {
+        "size": found.patch,
+        "context": kind.context,
+        "augment": augment,
+        "model": {"name": choice.net.name, "options": found.options(choice.net)},
+        "train": learning,
+    }
+    reasons = {"augment": why_augment, "model": choice.reason, "train": why_train}
+    return Part(kind, found, choice, batch, fields, reasons)
+
+
+def _told(parts: Sequence[Part], name: str) -> list[str]:
+    """The reasons of each kind; what several have in common is said once."""
+    if len(parts) == 1:
+        return [parts[0].reasons[name]]
+    told = [part.reasons[name] for part in parts]
+    if len(set(told)) == 1:
+        return told[:1]
+    whose = ("slices: " if part.kind.flat else "volumes: " for part in parts)
+    return [who + what for who, what in zip(whose, told, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
 class Here:
-    """`segment.Machine`: this one."""
+    """`segment.Machine`: this one. `channels` that the network takes."""
 
     channels: int
     outputs: int
@@ -91,12 +167,13 @@ def _about(train: Dataset, val: Dataset, fp: MaskFingerprint) -> dict[str, Any]:
     }
 
 
-def _budget(choice: segment.Choice, minutes: float, batch: int, device: str) -> dict[str, Any]:
+def _budget(parts: Sequence[Part], minutes: float, device: str) -> dict[str, Any]:
+    first = parts[0]
     return {
         "minutes": minutes,
-        "seconds_per_step": round(choice.speed.seconds * batch, 6),
-        "predicted_seconds": round(BESIDES * choice.seconds, 1),
-        "predicted_memory_mb": round(choice.speed.memory_mb),
+        "seconds_per_step": round(first.choice.speed.seconds * first.batch, 6),
+        "predicted_seconds": round(BESIDES * sum(part.choice.seconds for part in parts), 1),
+        "predicted_memory_mb": round(max(part.choice.speed.memory_mb for part in parts)),
         "machine": machine(),
         "device": device,
     }

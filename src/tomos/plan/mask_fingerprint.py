@@ -215,7 +215,10 @@ def _tally(looks: list[_Look], key: str) -> dict[str, int]:
 
 def _inside(values: np.ndarray) -> tuple[float, float, float, float]:
     if not len(values):
-        raise DatasetError("every mask that was looked at is empty; there is nothing to learn")
+        raise DatasetError(
+            "every mask to learn from that was looked at is empty, so there is nothing to learn; "
+            "see what lacks with: tomos check"
+        )
     low, high = np.percentile(values, (0.5, 99.5))
     found = (values.mean(dtype=np.float64), values.std(dtype=np.float64), low, high)
     mean, std, low, high = (round(float(value), 4) for value in found)

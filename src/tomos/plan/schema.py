@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tomos.config import Settings
+
+MOST = 16  # networks of a run
 
 
 class DatasetPart(Settings):
@@ -80,6 +82,20 @@ class TrainPart(Settings):
     seed: int = Field(0, ge=0)
 
 
+class AlsoPart(Settings):
+    """A further kind of network, trained after the plan's own and averaged with it: what it sees,
+    what it is, how it learns. All else is the plan's.
+
+    size, context, augment, model, train  as those of `Plan`
+    """
+
+    size: tuple[int, ...]
+    context: int = Field(0, ge=0, le=16)
+    augment: tuple[dict[str, Any], ...] = ()
+    model: ModelPart
+    train: TrainPart = TrainPart()
+
+
 class PredictPart(Settings):
     """`views`: pictures of one image whose logits are averaged: "identity", "flip_x", ...
 
@@ -106,9 +122,13 @@ class BudgetPart(Settings):
 class Plan(Settings):
     """`plan.toml`. `prepare` and `augment` are lists of steps, tables with their `step` name.
 
-    size     (Y, X) of the pictures a network takes, or (Z, Y, X) or (Y, X) of a patch
-    spacing  mm between neighbours of the prepared grid, of each axis of `size`; 1 where no size is
-             known
+    size     (Y, X) of the pictures a network takes, or (Z, Y, X) or (Y, X) of a patch; (Y, X) of
+             volumes: a network of pictures, which goes through them slice by slice
+    spacing  mm between neighbours of the prepared grid, of each axis of the cases; 1 where no size
+             is known
+    context  of a network of pictures that goes through volumes: neighbouring slices on each side
+             that it sees of each slice, as further channels; 0: none
+    also     further kinds of network; the probabilities of all kinds are averaged
     """
 
     schema_number: Literal[1] = Field(1, alias="schema")
@@ -119,6 +139,7 @@ class Plan(Settings):
     channels: int = Field(1, ge=1)
     size: tuple[int, ...]
     spacing: tuple[float, ...] = ()
+    context: int = Field(0, ge=0, le=16)
     recipe: str = "auto"
     dataset: DatasetPart
     fingerprint: dict[str, Any] = Field(default_factory=dict)
@@ -128,9 +149,52 @@ class Plan(Settings):
     train: TrainPart = TrainPart()
     predict: PredictPart = PredictPart()
     budget: BudgetPart
+    also: tuple[AlsoPart, ...] = ()
     reasons: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def axes(self) -> int:
+        """Of the prepared cases: 2 of pictures, 3 of volumes."""
+        return len(self.spacing) or len(self.size)
+
+    @property
+    def inputs(self) -> int:
+        """Channels that the network takes."""
+        return self.channels * (2 * self.context + 1)
 
     @property
     def outputs(self) -> int:
         """Logits of the network: one a class, and for masks one for the background before them."""
         return len(self.classes) + (self.task == "segment")
+
+    @property
+    def kinds(self) -> tuple[Plan, ...]:
+        """This plan as one for each kind of network: its own, then those of `also`."""
+        fields = AlsoPart.model_fields
+        others = ({name: getattr(part, name) for name in fields} for part in self.also)
+        return tuple(self.model_copy(update={**one, "also": ()}) for one in ({}, *others))
+
+    @property
+    def networks(self) -> tuple[Plan, ...]:
+        """The plan of each network, in the order in which they are trained and packed."""
+        return tuple(kind for kind in self.kinds for _ in range(kind.train.members))
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Plan:
+        if self.also and self.task != "segment":
+            raise ValueError("further kinds of network (also) are for masks")
+        if len(self.networks) > MOST:
+            raise ValueError(f"expected at most {MOST} networks, got {len(self.networks)}")
+        for kind in self.kinds if self.task == "segment" else ():
+            flat = len(kind.size) == 2 and self.axes == 3
+            if len(kind.size) != self.axes and not flat:
+                raise ValueError(
+                    f"expected a size of {self.axes} numbers, as the spacing has, or (Y, X) for "
+                    f"slices of volumes, got {kind.size}"
+                )
+            if kind.context and not flat:
+                raise ValueError(
+                    f"a context of {kind.context} slices needs a size (Y, X) and volumes, whose "
+                    f"spacing has three numbers, got the size {kind.size} and {self.spacing}"
+                )
+        return self

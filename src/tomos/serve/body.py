@@ -16,6 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from tomos.serve.desk import Limits
 from tomos.serve.refusal import Refusal
 
+UNNAMED = "upload"  # a file that came without a name
+
 
 @dataclass(slots=True)
 class Upload:
@@ -79,6 +81,9 @@ async def receive_file(request: Request, folder: Path, limits: Limits) -> Upload
                 async for piece in pieces(request, limits.upload_bytes, limits):
                     file.write(piece)
         if upload.path.is_file() and upload.path.stat().st_size == 0:
+            if upload.name != UNNAMED:
+                told = f"{upload.name}: the file is empty; copy it again from its source"
+                raise Refusal(400, "empty", told)
             raise Refusal(400, "empty", "the body holds no file; send one, as the raw body or "
                           "as multipart/form-data with a field named 'file'")  # fmt: skip
         return upload
@@ -102,7 +107,7 @@ def _place(folder: Path) -> Upload:
     place = Path(tempfile.mkdtemp(prefix="upload-", dir=folder))
     path = place / place.name
     path.touch()
-    return Upload(place, path, "upload")
+    return Upload(place, path, UNNAMED)
 
 
 def too_large(limit: int) -> Refusal:
@@ -121,7 +126,7 @@ async def _from_form(request: Request, upload: Upload, limits: Limits) -> None:
         files = [value for _, value in form.multi_items() if not isinstance(value, str)]
         if not files:
             return
-        upload.name = printable(files[0].filename or "upload")
+        upload.name = printable(files[0].filename or UNNAMED)
         if len(files) > 1:
             upload.path.unlink()
             upload.path = upload.folder

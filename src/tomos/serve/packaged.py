@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
-from tomos import explain, formats, package
+from tomos import explain, package
 from tomos.formats import LIMITS, Limits
 from tomos.inference import Predictor
 from tomos.inference.verdict import is_finding
-from tomos.package import Manifest, Package
-from tomos.serve.member import image_of
+from tomos.package import Package
+from tomos.serve.model_file import ModelFile, picture
 from tomos.serve.packaged_masks import MaskReader
 from tomos.serve.reader import HeatMap, Reader, Sample, Written
 from tomos.serve.sample import drawn_film
-from tomos.serve.summary import summary
 from tomos.types import Image, PackageError, Prediction, Progress
 
 FILM = {"modality": "DX", "body_part": "CHEST"}
 
 
-class PackagedReader:
-    """One model file for classes, loaded and proved on its synthetic example.
+class PackagedReader(ModelFile[Predictor]):
+    """One model file for classes, as `ModelFile`.
 
     file     the path, or what `package.read` made of it
     threads  of one run of the network
     limits   under which uploads are read
-    Raises PackageError when the file is refused or does not give its own answers here.
     """
 
     draws = False
+    axes = 2
 
     def __init__(
         self,
@@ -39,23 +37,9 @@ class PackagedReader:
         backend: str = "onnxruntime",
         limits: Limits = LIMITS,
     ):
-        self._package = file if isinstance(file, Package) else package.read(file)
-        self._predictor = Predictor(self._package, backend, threads)
-        self._predictor.verify()
-        self._limits = limits
-        steps = {step.get("step") for step in self._package.manifest.prepare}
-        self._of_pictures = len(self._package.manifest.input.size) == 2 and "slice" not in steps
-        self.manifest: Manifest = self._package.manifest
-        self.name = self.manifest.name
-        self.classes = self.manifest.class_names
-        self.channels = self.manifest.input.channels
-        self.axes = 2
-
-    def describe(self) -> Mapping[str, Any]:
-        return summary(self._package)
-
-    def load(self, path: Path, member: int | None) -> tuple[Image, int]:
-        return image_of(path, member, self._limits, self._of_pictures)
+        super().__init__(file, Predictor, threads, backend, limits)
+        steps = {step.get("step") for step in self.manifest.prepare}
+        self.of_pictures = len(self.manifest.input.size) == 2 and "slice" not in steps
 
     def predict(self, image: Image, stop: Callable[[], bool], progress: Progress) -> Prediction:
         return self._predictor.predict_image(image)
@@ -76,9 +60,7 @@ class PackagedReader:
         if all(value in seen[fact] for fact, value in FILM.items()):
             return drawn_film()
         image = self._predictor.example()
-        if image is None:
-            return None
-        return Sample(formats.png_bytes(image.pixels), "image/png", "example.png")
+        return None if image is None else picture(image)
 
     def _asked(self, prediction: Prediction) -> str | None:
         """The class to explain: what was called; where nothing was, the likeliest finding."""

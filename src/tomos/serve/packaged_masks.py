@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from tomos import formats, package
+from tomos import formats
 from tomos.formats import LIMITS, Limits
 from tomos.inference import MaskPredictor
-from tomos.package import Manifest, Package
-from tomos.serve.member import image_of
+from tomos.package import Package
+from tomos.serve.model_file import ModelFile, picture
 from tomos.serve.reader import HeatMap, Sample, Written
 from tomos.serve.refusal import Refusal
-from tomos.serve.summary import summary
 from tomos.types import FormatError, Image, MissingExtra, Prediction, Progress
 from tomos.workflows.mask_files import written
 
@@ -22,13 +20,12 @@ from tomos.workflows.mask_files import written
 FORMS = {"nifti": "mask", "doubt": "doubt", "dicom-seg": "dicom-seg"}
 
 
-class MaskReader:
-    """One model file for masks, loaded and proved on its synthetic example.
+class MaskReader(ModelFile[MaskPredictor]):
+    """One model file for masks, as `ModelFile`.
 
     file     the path, or what `package.read` made of it
     threads  of one image, of which one is read at a time; 0: one a core
     limits   under which uploads are read
-    Raises PackageError when the file is refused or does not give its own answers here.
     """
 
     draws = True
@@ -40,21 +37,8 @@ class MaskReader:
         backend: str = "onnxruntime",
         limits: Limits = LIMITS,
     ):
-        self._package = file if isinstance(file, Package) else package.read(file)
-        self._predictor = MaskPredictor(self._package, backend, threads)
-        self._predictor.verify()
-        self._limits = limits
-        self.manifest: Manifest = self._package.manifest
-        self.name = self.manifest.name
-        self.classes = self.manifest.class_names
-        self.channels = self.manifest.input.channels
-        self.axes = len(self.manifest.input.size)
-
-    def describe(self) -> Mapping[str, Any]:
-        return summary(self._package)
-
-    def load(self, path: Path, member: int | None) -> tuple[Image, int]:
-        return image_of(path, member, self._limits, of_pictures=False)
+        super().__init__(file, MaskPredictor, threads, backend, limits)
+        self.axes = self.manifest.input.axes
 
     def predict(self, image: Image, stop: Callable[[], bool], progress: Progress) -> Prediction:
         try:
@@ -88,7 +72,7 @@ class MaskReader:
         if image is None or (image.is_volume and image.channels > 1):
             return None
         if not image.is_volume:
-            return Sample(formats.png_bytes(image.pixels), "image/png", "example.png")
+            return picture(image)
         with tempfile.TemporaryDirectory(prefix="tomos-example-") as folder:
             path = Path(folder) / "example.nii.gz"
             formats.write_nifti(image, path)

@@ -27,7 +27,11 @@ def summary(package: Package) -> dict[str, Any]:
             }
             for each in manifest.classes
         ],
-        "input": {"channels": manifest.input.channels, "size": list(manifest.input.size)},
+        "input": {
+            "channels": manifest.input.channels,
+            "size": list(manifest.input.size),
+            "axes": manifest.input.axes,
+        },
         "network": manifest.network.name,
         "members": len(manifest.graphs),
         "precision": ", ".join(precisions),

@@ -95,7 +95,7 @@ def member_seed(plan: Plan, member: int) -> int:
 def drawn(plan: Plan, member: int) -> nn.Module:
     """The plan's net on the CPU, its weights drawn from the member's seed."""
     torch.manual_seed(member_seed(plan, member))
-    return models.build(plan.model.name, plan.channels, plan.outputs, **plan.model.options)
+    return models.build(plan.model.name, plan.inputs, plan.outputs, **plan.model.options)
 
 
 def new(plan: Plan, device: torch.device, member: int = 0, slower: float = 1.0) -> Learner:

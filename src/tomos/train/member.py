@@ -55,6 +55,10 @@ class School:
     val_placed: Any
     save_every: float = SAVE_EVERY
 
+    @property
+    def members(self) -> int:
+        return len(self.plan.networks)
+
     @classmethod
     def of(
         cls,
@@ -111,10 +115,11 @@ class Member:
     seconds: float = 0.0
     started: float = field(default_factory=time.monotonic)
     history: list[Epoch] = field(default_factory=list)
+    plan: Plan = field(init=False)
 
-    @property
-    def plan(self) -> Plan:
-        return self.school.plan
+    def __post_init__(self) -> None:
+        # Its own: kinds of network may differ.
+        self.plan = self.school.plan.networks[self.number]
 
     @property
     def place(self) -> Path:
@@ -235,7 +240,7 @@ class Member:
         return "early" if patience and course.best.since >= patience else ""
 
     def _tell(self, step: Step) -> None:
-        members, epochs = self.plan.train.members, self.plan.train.epochs
+        members, epochs = self.school.members, self.plan.train.epochs
         note = f"epoch {step.epoch + 1}/{epochs}"
         if members > 1:
             note = f"net {self.number + 1}/{members}, {note}"

@@ -160,7 +160,7 @@ def _kept(plan: Plan, place: torch.device, batch: int) -> int:
         return tensor
 
     learner.to_training()
-    x = torch.zeros(batch, plan.channels, *plan.size, device=place)
+    x = torch.zeros(batch, plan.inputs, *plan.size, device=place)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), learner.autocast():
         logits = learner.net(learner.batch(x))
     del logits

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from tomos.plan.schema import Plan
+from tomos.plan.schema import MOST, Plan
 from tomos.train import beside, checkpoint
 from tomos.train import learner as learners
 from tomos.train import subject as subjects
@@ -16,8 +16,6 @@ from tomos.train.device import machine
 from tomos.train.logs import Epoch, Log
 from tomos.train.member import SAVE_EVERY, Member, School, overtime
 from tomos.types import Progress, Silent
-
-MOST = 16  # networks of a run, as the plan's schema says
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,12 +63,12 @@ def train(
     """
     folder, subject = Path(folder), subjects.of(plan)
     val = val_data if val_data is not None and subject.size(val_data)[0] else None
-    told = Told(progress or Silent(), plan.train.members, Log(folder / "log.jsonl"))
+    told = Told(progress or Silent(), len(plan.networks), Log(folder / "log.jsonl"))
     with machine(device or plan.budget.device, plan.train.threads) as place:
-        found = subject.check(plan, train_data, "train")
-        if val is not None:
-            found += subject.check(plan, val, "val")
-        else:
+        parts = [("train", train_data), *([] if val is None else [("val", val)])]
+        checks = [(kind, data, part) for kind in plan.kinds for part, data in parts]
+        found = [note for check in checks for note in subject.check(*check)]
+        if val is None:
             found.append("no validation part: the last epoch is kept, and nothing stops early")
         for note in found:
             told.note(note)
@@ -82,8 +80,8 @@ def train(
         else:
             school = School.of(plan, train_data, val, folder, place, save_every)
             stopped = _in_turn(school, told, resume)
-        if len(stopped) < plan.train.members:
-            told.note(f"out of time: {len(stopped)} of {plan.train.members} networks were trained")
+        if len(stopped) < (planned := len(plan.networks)):
+            told.note(f"out of time: {len(stopped)} of {planned} networks were trained")
         read = [_read_back(plan, folder, member) for member in range(len(stopped))]
     return Trained(
         nets=tuple(net for net, _ in read),
@@ -98,7 +96,7 @@ def _in_turn(school: School, told: Told, resume: bool) -> list[str]:
     """Why each network ended; those that no time was left for are missing."""
     stopped: list[str] = []
     seconds = 0.0
-    for number in range(school.plan.train.members):
+    for number in range(school.members):
         if number and seconds > overtime(school.plan):
             break
         member = Member(school, number, told, seconds)
@@ -117,7 +115,7 @@ def _read_back(plan: Plan, folder: Path, member: int) -> tuple[nn.Module, int]:
     """What is handed on is what the file holds, not what memory does."""
     path = checkpoint.folder_of(folder, member) / "best.safetensors"
     tensors, facts = checkpoint.read(path)
-    net = learners.drawn(plan, member)
+    net = learners.drawn(plan.networks[member], member)
     checkpoint.load_net(net, tensors, path)
     return net.eval(), facts["epoch"]
 

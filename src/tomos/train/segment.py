@@ -6,14 +6,15 @@ The functions are those of `tomos.train.subject`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tomos.inference.tiles import neighbours
 from tomos.measures import losses
 from tomos.measures.losses import deeply
 from tomos.plan.schema import Plan
@@ -48,9 +49,9 @@ class Cases(Protocol):
 
 def check(plan: Plan, data: Cases, part: str) -> list[str]:
     """As `Subject.check`."""
-    if data.channels != plan.channels or data.sizes.shape[1] != len(plan.size):
+    if data.channels != plan.channels or data.sizes.shape[1] != plan.axes:
         raise DatasetError(
-            f"{part}: expected cases of {plan.channels} channels and {len(plan.size)} axes, got "
+            f"{part}: expected cases of {plan.channels} channels and {plan.axes} axes, got "
             f"{data.channels} and {data.sizes.shape[1]}; prepare them again by this plan"
         )
     if data.counts.shape[1] != len(plan.classes) + 1:
@@ -94,12 +95,12 @@ class Lesson:
         self.device = learner.device
         self.error = losses.build(plan.train.loss, plan.kind, **plan.train.loss_options)
         self.weights_K = _weights(plan, learner.device)
-        self.chain = PatchChain(plan.augment, plan.size, learner.seed, plan.spacing)
+        self.chain = _chain(plan, plan.augment, learner.seed)
 
     def epoch(self, number: int) -> Patches:
         rng = np.random.default_rng(devices.seed_of(self.seed, number, 1))
         spots = drawn(self.plan, self.data, self.plan.train.patches, rng)
-        return Patches(self.data, spots, self.chain, number, self.device)
+        return Patches(self.data, spots, self.chain, number, self.device, self.plan.context)
 
     def loss(self, learner: Learner, x: Tensor, target: Tensor) -> Tensor:
         x = learner.batch(x)
@@ -138,28 +139,49 @@ def _centre(plan: Plan, data: Cases, row: int, rng: np.random.Generator) -> tupl
         at = places[int(where[0] * len(places))]
     else:
         at = (where * size).astype(np.int64)
-    half = np.array(plan.size) // 2
-    low, high = half, size - (np.array(plan.size) - half)
+    # A patch of a slice is one voxel deep.
+    patch = np.array([1, *plan.size][-len(size) :])
+    half = patch // 2
+    low, high = half, size - (patch - half)
     middle = np.where(high < low, size // 2, np.clip(at, low, np.maximum(low, high)))
     return tuple(int(k) for k in middle)
 
 
+def _chain(plan: Plan, steps: Sequence[Mapping[str, Any]], seed: int) -> PatchChain:
+    return PatchChain(steps, plan.size, seed, plan.spacing[-len(plan.size) :])
+
+
 class Patches:
-    """One epoch: its patches, in an order and with changes of its own."""
+    """One epoch: its patches, in an order and with changes of its own.
+
+    With a chain for pictures and volumes to cut from, a patch is one of a slice, with its `context`
+    neighbours on each side as further channels: so one resampling in the plane moves them all, and
+    the labels of the slice with them.
+    """
 
     def __init__(
-        self, data: Cases, spots: Sequence[Spot], chain: PatchChain, number: int, device
+        self,
+        data: Cases,
+        spots: Sequence[Spot],
+        chain: PatchChain,
+        number: int,
+        device: torch.device | None,
+        context: int = 0,
     ) -> None:
         self.data, self.spots, self.chain, self.device = data, spots, chain, device
-        self.cases = len(spots)
+        self.cases, self.context = len(spots), context
         self.numbers = chain.draw(number, self.cases)
 
     def batches(self, parts: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
         for places in parts:
             rows = [self.spots[place].row for place in places]
-            centres = np.array([self.spots[place].centre for place in places])
-            low, high = self.chain.looks_at(self.numbers, places, centres, self.data.sizes[rows])
-            cut = [self.data.box(*of) for of in zip(rows, low, high, strict=True)]
+            across, centres = self._places(places)
+            sizes = self.data.sizes[rows][:, across.shape[1] :]
+            low, high = self.chain.looks_at(self.numbers, places, centres, sizes)
+            if across.shape[1]:
+                cut = [self._slice(*of) for of in zip(rows, across[:, 0], low, high, strict=True)]
+            else:
+                cut = [self.data.box(*of) for of in zip(rows, low, high, strict=True)]
             x, labels = self.chain.apply(
                 [image for image, _ in cut],
                 [mask for _, mask in cut],
@@ -171,11 +193,29 @@ class Patches:
             assert labels is not None
             yield x, as_target(labels)
 
+    def _places(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(B, 1) the slice of each patch, (B, 0) where a patch is as deep as its source; (B, axes)
+        its middle along the chain's axes."""
+        centres = np.array([self.spots[place].centre for place in places])
+        across = centres.shape[1] - self.chain.axes
+        return centres[:, :across], centres[:, across:]
+
+    def _slice(
+        self, row: int, at: int, low: np.ndarray, high: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A part (C * slices, Y, X) of slice `at` with its neighbours, as inference shows it, and
+        the labels (Y, X) of the slice."""
+        wanted = neighbours(at, self.context, int(self.data.sizes[row, 0]))
+        first = wanted[0]
+        image, labels = self.data.box(row, (first, *low), (wanted[-1] + 1, *high))
+        seen = image[:, wanted - first]
+        return seen.reshape(-1, *seen.shape[2:]), labels[at - first]
+
 
 def tiles_of(plan: Plan, data: Cases, count: int) -> np.ndarray:
-    """(count, C, *size) float32: patches of the cases as they are."""
+    """(count, plan.inputs, *size) float32: patches of the cases as they are."""
     spots = drawn(plan, data, count, np.random.default_rng(0))
-    shown = Patches(data, spots, PatchChain((), plan.size, 0, plan.spacing), 0, None)
+    shown = Patches(data, spots, _chain(plan, (), 0), 0, None, plan.context)
     return next(shown.batches([np.arange(count)]))[0].numpy()
 
 
@@ -222,9 +262,8 @@ def validated(plan: Plan, net: nn.Module, data: Cases, placed: Cases) -> Judgeme
     """The same patches after every epoch, unchanged: nothing in it is chance."""
     count = max(FEWEST, len(data.sizes), plan.train.patches // JUDGED)
     spots = drawn(plan, data, count, np.random.default_rng(0))
-    chain = PatchChain((), plan.size, 0, plan.spacing)
     place = next(net.parameters()).device
-    shown = Patches(placed, spots, chain, 0, place)
+    shown = Patches(placed, spots, _chain(plan, (), 0), 0, place, plan.context)
     step = max(1, plan.train.batch)
     parts = [np.arange(i, min(i + step, count)) for i in range(0, count, step)]
     error = losses.build(plan.train.loss, plan.kind, **plan.train.loss_options)
@@ -292,9 +331,11 @@ class Made:
 
 
 def made(plan: Plan, cases: int) -> Made:
-    """Random cases a half larger than a patch."""
+    """Random cases a half larger than a patch; for slices, of a few more than are seen at once."""
     rng = np.random.default_rng(0)
     size = tuple(3 * n // 2 for n in plan.size)
+    if plan.axes > len(size):
+        size = (2 * plan.context + 3, *size)
     image = rng.standard_normal((plan.channels, *size), np.float32)
     labels = rng.integers(0, plan.outputs, size, np.uint8)
     sizes = np.tile(np.array(size), (2, 1))

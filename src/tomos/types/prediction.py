@@ -27,6 +27,8 @@ class Answer:
                  "expected", what the probabilities sum up to in the same unit
     doubt        (..., Y, X) uint8 entropy of every voxel of the mask, 255: every class as likely as
                  the others; None where it was not asked for
+    chances      (K, ..., Y, X) uint8, 255 times the probability that each class has in every voxel,
+                 not calibrated, before anything is cleaned; None where it was not asked for
     """
 
     scores: Mapping[str, float]
@@ -35,6 +37,7 @@ class Answer:
     mask: Mask | None = None
     amounts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     doubt: np.ndarray | None = None
+    chances: np.ndarray | None = None
 
     def to_json(self) -> dict:
         told: dict = {"scores": dict(self.scores), "label": self.label}

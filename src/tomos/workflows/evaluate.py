@@ -12,7 +12,7 @@ import numpy as np
 
 from tomos import datasets
 from tomos import evaluate as figures
-from tomos.config import atomic_write
+from tomos.config import atomic_write, writable_or_raise
 from tomos.inference import MaskPredictor, predictor
 from tomos.types import Progress, SettingsError, Silent
 from tomos.workflows.judging import Judged, for_scoring, interval, judge
@@ -43,6 +43,7 @@ def evaluate(
     model = model_file(model)
     using, opened = predictor(model, threads=threads), datasets.open(dataset)
     folder = Path(out) if out else model.parent / f"{opened.info.name}-{split}"
+    writable_or_raise(folder)
     if isinstance(using, MaskPredictor):
         _no_prevalence(prevalence)
         near = TOLERANCE if tolerance is None else tolerance
@@ -109,6 +110,8 @@ def compare(
     """
     files = model_file(first), model_file(second)
     opened = datasets.open(dataset)
+    folder = Path(out) if out else files[1].parent
+    writable_or_raise(folder)
     models = [predictor(model, threads=threads) for model in files]
     if any(isinstance(model, MaskPredictor) for model in models):
         _no_prevalence(prevalence)
@@ -117,7 +120,6 @@ def compare(
     else:
         _no_tolerance(tolerance)
         pair, result = _compared(models, opened, split, by, prevalence, _names(*files), progress)
-    folder = Path(out) if out else files[1].parent
     text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     atomic_write(folder / "comparison.json", text.encode())
     figures.write_comparison(folder / "comparison.html", result)
@@ -136,9 +138,12 @@ def _compared(models, opened, split, by, prevalence, names, progress):
 
 
 def _compared_masks(models, opened, how, names, progress):
-    for model in models:
-        if not isinstance(model, MaskPredictor):
-            raise SettingsError(f"{model.name}: classifies, and the other outlines masks")
+    told = {isinstance(model, MaskPredictor): model.name for model in models}
+    if len(told) > 1:
+        raise SettingsError(
+            f"expected two models of one kind: {told[False]} tells classes and {told[True]} "
+            "outlines masks; compare each with one of its own kind"
+        )
     split, by, tolerance = how
     pair = [judge_masks(model, opened, split, by, tolerance, progress) for model in models]
     return pair, figures.compare_masks(pair[0].table, pair[1].table, names)

@@ -63,10 +63,11 @@ class Done:
 
 def say_begin(job: Job, page: str) -> None:
     plan = job.plan
-    job.progress.say(
-        f"training: {plan.train.members} x {plan.model.name}, {plan.train.epochs} epochs, "
-        f"about {plan.budget.predicted_seconds / 60:.1f} minutes"
+    each = "; ".join(
+        f"{kind.train.members} x {kind.model.name}, {kind.train.epochs} epochs"
+        for kind in plan.kinds
     )
+    job.progress.say(f"training: {each}, about {plan.budget.predicted_seconds / 60:.1f} minutes")
     job.progress.say(f"to watch it: {job.run / page}")
 
 

@@ -21,7 +21,7 @@ from tomos.types import Image, Mask, Prediction, StorageError
 
 # PS3.16 table 8-1: how DICOM writes the names of terminologies.
 SCHEMES = {"SNOMED-CT": "SCT", "RadLex": "RADLEX"}
-FORMS = ("json", "nifti", "png", "overlay", "dicom-seg", "doubt")
+FORMS = ("json", "nifti", "png", "overlay", "dicom-seg", "doubt", "probability")
 SURFACES = ("stl", "obj", "glb")
 UPRIGHT = Chain([{"step": "orient"}])
 
@@ -37,7 +37,7 @@ def written(
     """Write what is asked for beside `stem`, all of it or nothing; what -> path.
 
     forms     "nifti" the mask (of a picture as PNG), "png" one picture with all labels, "overlay" a
-              picture for each label, "dicom-seg", "doubt"
+              picture for each label, "dicom-seg", "doubt", "probability" a file for each label
     surfaces  "stl" a file for each label, "obj" and "glb" one file with all of them
     Raises FormatError, GeometryError where the image does not allow it, StorageError.
     """
@@ -50,6 +50,8 @@ def written(
             files.masks(forms)
             if "doubt" in forms and answer.doubt is not None:
                 files.doubt(answer.doubt)
+            if "probability" in forms and answer.chances is not None:
+                files.chances(answer.chances)
             if "dicom-seg" in forms:
                 formats.write_seg(answer.mask, image, files.add("dicom-seg", ".seg.dcm"),
                                   _facts(predictor))  # fmt: skip
@@ -88,6 +90,19 @@ class _Files:
     def doubt(self, entropy: np.ndarray) -> None:
         grey = self.image.with_pixels(entropy[None], value_range=(0, 255), window=None, unit="1")
         formats.write_nifti(grey, self.add("doubt", "-doubt.nii.gz"))
+
+    def chances(self, chances: np.ndarray) -> None:
+        """Of every label, also of those that are not there; one at a time."""
+        for name, label in zip(file_names(self.mask.names), chances, strict=True):
+            grey = self.image.with_pixels(
+                np.asarray(label)[None], value_range=(0, 255), window=None, unit="1"
+            )
+            end = "nii.gz" if self.mask.is_volume else "png"
+            path = self.add(f"probability-{name}", f"-{name}-probability.{end}")
+            if self.mask.is_volume:
+                formats.write_nifti(grey, path, slope=1 / 255)
+            else:
+                formats.write_png(grey, path)
 
     def surfaces(self, forms: Sequence[str]) -> None:
         """Of the labels that are there; none where nothing was found."""
@@ -134,23 +149,23 @@ def label_picture(image: Image, mask: Mask, label: int) -> bytes:
         axis = turns(image.affine)[0][0] if image.frame == "patient" else 0
         others = tuple(other for other in range(3) if other != axis)
         at = int(own.sum(axis=others).argmax())
-        cut = UPRIGHT(_slab(image, image.pixels, axis, at))
+        cut = UPRIGHT(slab(image, image.pixels, axis, at))
         pixels, spacing = cut.pixels[:, 0], cut.spacing[1:]
-        own = UPRIGHT(_slab(image, own[None], axis, at)).pixels[0, 0]
-    pixels, own = _square(pixels, spacing), _square(own, spacing)
+        own = UPRIGHT(slab(image, own[None], axis, at)).pixels[0, 0]
+    pixels, own = square(pixels, spacing), square(own, spacing)
     nothing = np.zeros(own.shape, np.uint8)
     found = own.astype(np.uint8)
     return outlined(pixels, nothing, found, (mask.names[label - 1],), image.window)
 
 
-def _slab(image: Image, pixels: np.ndarray, axis: int, at: int) -> Image:
+def slab(image: Image, pixels: np.ndarray, axis: int, at: int) -> Image:
     """The volume of one slice of `pixels`, which lie on the image's grid."""
     affine = image.affine.copy()
     affine[:3, 3] += at * affine[:3, axis]
     return image.with_pixels(pixels.take([at], axis=1 + axis), affine)
 
 
-def _square(part: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+def square(part: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     """(..., Y, X) with as many pixels a millimetre along both axes, by the nearest pixel."""
     for axis, step in zip((-2, -1), spacing, strict=True):
         length = part.shape[axis]

@@ -142,4 +142,4 @@ def _of_plan(path: Path) -> tuple[str, dict[str, Any], tuple[int, ...], int, int
     from tomos.plan.schema import Plan
 
     plan = load(Plan, path)
-    return plan.model.name, plan.model.options, plan.size, plan.channels, len(plan.classes)
+    return plan.model.name, plan.model.options, plan.size, plan.inputs, len(plan.classes)

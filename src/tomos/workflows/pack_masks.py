@@ -19,6 +19,7 @@ from tomos.plan import Plan
 from tomos.tasks import segment
 from tomos.types import FormatError, Progress
 from tomos.workflows.card import mask_card
+from tomos.workflows.mask_limits import limits
 from tomos.workflows.pack import same, summary, versions
 
 PARITY_CASES = 4  # tiles of the validation part, one and two at a time
@@ -42,7 +43,8 @@ def pack(
     parts  what was learned from, and the validation part
     """
     train, val = parts
-    graphs, named = _export(nets, plan, val, progress)
+    kinds = plan.networks[: len(nets)]  # there may have been no time for the others
+    graphs, named = _export(nets, kinds, val, progress)
     manifest = Manifest(
         name=dataset.info.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -50,7 +52,7 @@ def pack(
         target=plan.target,
         kind="mask",
         classes=tuple(Class(name=name) for name in plan.classes),
-        input=InputPart(channels=plan.channels, size=plan.size),
+        input=_input(plan),
         prepare=plan.prepare,
         network=Network(name=plan.model.name, options=plan.model.options),
         graphs=named,
@@ -63,41 +65,61 @@ def pack(
         versions=versions(),
     )
     manifest = _with_decision(manifest, graphs, dataset, val, progress)
+    data, arrays = limits(dataset, parts)
+    manifest = manifest.model_copy(update={"envelope": data})
     bare = _predictor(manifest, graphs)
-    made = example.make(bare.chain, bare.networks, plan.channels, plan.size, spacing=_spacing(plan))
+    looking = example.looking(manifest, bare.networks)
+    size = example.size_for([manifest.input_of(part) for part in named], plan.axes)
+    made = example.make(bare.chain, looking, plan.channels, size, spacing=_spacing(plan))
     text = mask_card(manifest, plan)
     manifest = manifest.model_copy(update={"example": made, "card": text.en, "card_zh": text.zh})
-    package.write(path, manifest, graphs)
+    extras = {f"envelope/{name}.npy": array for name, array in arrays.items()}
+    package.write(path, manifest, graphs, extras)
     return path
 
 
 def _spacing(plan: Plan) -> tuple[float, ...]:
-    """Of the synthetic example: what the preparation makes of it must be one tile."""
+    """Of the synthetic example: what the preparation makes of it must hold one tile."""
     return plan.spacing if any(step["step"] == "resample" for step in plan.prepare) else ()
 
 
+def _input(kind: Plan) -> InputPart:
+    flat = len(kind.size) < kind.axes
+    return InputPart(channels=kind.channels, size=kind.size, volumes=flat, context=kind.context)
+
+
 def _export(
-    nets: Sequence[Any], plan: Plan, val: datasets.Shelf, progress: Progress
+    nets: Sequence[Any], kinds: Sequence[Plan], val: datasets.Shelf, progress: Progress
 ) -> tuple[list[bytes], tuple[GraphPart, ...]]:
+    """The graph of each network, which is of the kind beside it; the first kind is the one that the
+    manifest speaks of."""
     import torch
 
     from tomos import models
     from tomos.inference.network import OnnxRuntime
     from tomos.train.segment import tiles_of
 
-    tiles = tiles_of(plan, val, PARITY_CASES)
-    graphs, parts = [], []
-    for number, net in enumerate(nets):
+    graphs, parts, main = [], [], kinds[0]
+    for number, (net, kind) in enumerate(zip(nets, kinds, strict=True)):
         progress.step(number, len(nets), "exporting")
-        graph = models.to_onnx(net, torch.zeros(2, plan.channels, *plan.size))
-        runtime = OnnxRuntime(graph, f"graph {number}", plan.train.threads)
+        tiles = tiles_of(kind, val, PARITY_CASES)
+        graph = models.to_onnx(net, torch.zeros(2, kind.inputs, *kind.size))
+        runtime = OnnxRuntime(graph, f"graph {number}", kind.train.threads)
         with torch.no_grad():
             expected = net(torch.from_numpy(tiles)).numpy()
         for batch in (1, 2):
             same(runtime, tiles, expected, batch, number)
         graphs.append(graph)
-        parts.append(GraphPart(file=f"graphs/{number}.onnx", outputs=runtime.outputs))
+        alike = (kind.model, _input(kind)) == (main.model, _input(main))
+        own = {} if alike else _own(kind)
+        parts.append(GraphPart(file=f"graphs/{number}.onnx", outputs=runtime.outputs, **own))
     return graphs, tuple(parts)
+
+
+def _own(kind: Plan) -> dict[str, Any]:
+    """What a graph's part of the manifest says where it is of another kind than the first."""
+    network = Network(name=kind.model.name, options=kind.model.options)
+    return {"input": _input(kind), "network": network}
 
 
 def _predictor(manifest: Manifest, graphs: Sequence[bytes]) -> MaskPredictor:

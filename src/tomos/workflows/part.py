@@ -27,6 +27,12 @@ def labelled(predictor: AnyPredictor, dataset: Dataset, split: str) -> Dataset:
     """The cases of `split` that have a label or a mask. Raises DatasetError where there is none, or
     the model does not know its classes."""
     target = predictor.manifest.target
+    has = tuple(dataset.info.targets)
+    if target not in has:
+        raise DatasetError(
+            f"{dataset.folder}: the model answers {target!r} ({predictor.manifest.kind}), and the "
+            f"data set holds {', '.join(map(repr, has))}; judge it on a data set of its own task"
+        )
     part = dataset.split(split)
     part = part.only(case for case in part.cases if case.targets.get(target, "") != "")
     if not len(part):

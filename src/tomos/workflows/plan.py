@@ -9,7 +9,8 @@ from tomos import config, datasets
 from tomos.config.plugins import did_you_mean
 from tomos.datasets.leak import Learnable
 from tomos.datasets.split import parse_fold
-from tomos.plan import Plan, make, recipes
+from tomos.plan import WAYS, Plan, make, recipes
+from tomos.plan.make_segment import BESIDES
 from tomos.plan.schema import TrainPart
 from tomos.types import MissingExtra, PlanError, Progress, Silent
 from tomos.workflows.learning import learning_data
@@ -70,8 +71,9 @@ def check_wishes(minutes: float | None, recipe: str, overrides: Sequence[str]) -
     """Raise SettingsError for what no data can make right, before any are looked at."""
     if minutes is not None and not 0 < minutes < float("inf"):
         raise PlanError(f"--minutes {minutes:g}: expected more than 0")
-    if recipe not in ("auto", *recipes()):
-        raise PlanError(f"--recipe {recipe}: no such recipe{did_you_mean(recipe, recipes())}")
+    known = [*recipes(), *WAYS]
+    if recipe not in known:
+        raise PlanError(f"--recipe {recipe}: no such recipe{did_you_mean(recipe, known)}")
     config.check_assignments(Plan, overrides)
     for assignment in overrides:
         key, _, name = assignment.partition("=")
@@ -84,16 +86,20 @@ def overridden(made: Plan, assignments: Sequence[str]) -> Plan:
     now has (of another network than the one that was timed nothing is known)."""
     changed = config.override(made, assignments)
 
-    def shown(train: TrainPart) -> int:
-        each = train.epochs * (train.patches or 1)
-        return each * -(-train.members // train.together)
+    def shown(plan: Plan) -> float:
+        return sum(_shown(kind.train) for kind in plan.kinds)
 
-    longer = shown(changed.train) / shown(made.train)
+    longer = shown(changed) / shown(made)
     seconds = round(made.budget.predicted_seconds * longer, 1)
     if changed.budget != made.budget or longer == 1:
         return changed
     budget = changed.budget.model_copy(update={"predicted_seconds": seconds})
     return changed.model_copy(update={"budget": budget})
+
+
+def _shown(train: TrainPart) -> int:
+    each = train.epochs * (train.patches or 1)
+    return each * -(-train.members // train.together)
 
 
 def opened_for(dataset: str | Path, fold: str, seed: int, progress: Progress) -> datasets.Dataset:
@@ -123,21 +129,28 @@ def _paced(made: Plan) -> Plan:
         return made
     from tomos.train import seconds_per_step
 
-    seconds, train = seconds_per_step(made), made.train
-    slower = seconds / made.budget.seconds_per_step
-    step = train.batch * train.accumulate
-    patches = max(step, round(train.patches / slower / step) * step)
-    if abs(patches - train.patches) < SLACK * train.patches:
+    # Kinds of network share the time evenly.
+    share = made.budget.predicted_seconds / (BESIDES * len(made.kinds))
+    first, total, words, wishes = 0.0, 0.0, "", []
+    for number, kind in enumerate(made.kinds):
+        train, seconds = kind.train, seconds_per_step(kind)
+        step = train.batch * train.accumulate
+        patches = max(step, round(share / (seconds * train.epochs)) * step)
+        first, total = first or seconds, total + seconds * train.epochs * patches / step
+        if abs(patches - train.patches) >= SLACK * train.patches:
+            slower = train.patches / patches
+            words += (
+                f"; a whole step takes {slower:.2g} times as long, so {patches} are shown an epoch"
+            )
+            place = f"also.{number - 1}." if number else ""
+            wishes.append(f"{place}train.patches={patches}")
+    if not wishes:
         return made
     budget = made.budget.model_copy(update={
-        "seconds_per_step": round(seconds, 6),
-        "predicted_seconds": round(
-            made.budget.predicted_seconds * slower * patches / train.patches, 1
-        ),
+        "seconds_per_step": round(first, 6),
+        "predicted_seconds": round(BESIDES * total, 1),
     })  # fmt: skip
-    reason = f"; a whole step takes {slower:.2g} times as long, so {patches} are shown an epoch"
-    paced = made.model_copy(update={"budget": budget})
-    return _changed(paced, reason, [f"train.patches={patches}"])
+    return _changed(made.model_copy(update={"budget": budget}), words, wishes)
 
 
 def _found_rate(made: Plan, learnable: Learnable, progress: Progress) -> Plan:

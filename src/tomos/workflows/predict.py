@@ -13,7 +13,8 @@ from tomos.explain import heatmap
 from tomos.inference import AnyPredictor, MaskPredictor, Predictor, predictor
 from tomos.types import Prediction, Progress, SettingsError, Silent
 from tomos.workflows import explain, predict_masks
-from tomos.workflows.explain import asked, write_map
+from tomos.workflows.explain import asked
+from tomos.workflows.explained import write_map
 from tomos.workflows.inputs import addresses, stems
 
 FORMS = ("json", *explain.FORMS)
@@ -51,7 +52,8 @@ def predict(
               secondary capture of the image's study. Of a model for masks: "nifti" the mask (of a
               picture as PNG), "png" an overlay of all labels, "overlay" one of each label, in the
               slice where it is largest, "dicom-seg" a DICOM segmentation, "doubt" the entropy of
-              every voxel. None given: "json", and the mask
+              every voxel, "probability" that of each label in every voxel. None given: "json",
+              and the mask
     surfaces  of a model for masks, a smoothed surface of each label: "stl" a file for each, "obj"
               and "glb" one file with all of them; millimetres (glTF: metres)
     """
@@ -59,6 +61,8 @@ def predict(
     using = load(model, threads=threads) if isinstance(model, str | Path) else model
     _check_forms(using, forms, out)
     _check_surfaces(using, surfaces, out)
+    if out is not None:
+        config.writable_or_raise(Path(out))
     listed = list(addresses(inputs))
     if isinstance(using, MaskPredictor):
         folder = Path(out) if out is not None else None

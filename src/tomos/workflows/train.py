@@ -49,6 +49,7 @@ def train(
     check_wishes(minutes, recipe, overrides)
     opened = opened_for(dataset, fold, seed, progress)
     run = Path(out) if out else Path("runs") / (opened.info.name + _suffix(fold))
+    config.writable_or_raise(run)
     can = datasets.learnable(opened, accept_leak, progress)
     wishes = {"minutes": minutes, "seed": seed, "recipe": recipe, "device": device}
     plan = _plan(run, opened, can, plan_file, overrides, resume, progress, wishes)

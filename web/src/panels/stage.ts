@@ -190,7 +190,7 @@ export class Stage {
 }
 
 export function showWelcome(): void {
-  const kinds = state.model?.input.size.length === 3 ? "welcome.volumes" : "welcome.kinds";
+  const kinds = state.model?.input.axes === 3 ? "welcome.volumes" : "welcome.kinds";
   $("welcome-kinds").textContent = t(kinds, { size: megabytes(state.uploadBytes || 256 << 20) });
   const kept = state.model?.kind === "mask";
   $("welcome-private").textContent = t(kept ? "welcome.kept" : "welcome.private");

@@ -216,6 +216,8 @@ def _paired(
             [path for other in places if _beside_of(place, other, kind) for path in other.files]
             for kind in (roles.masks, roles.roi)
         )
+        for files, kind in ((place.files, "image"), (masks, "mask"), (rois, "field of view")):
+            _check_alone(files, kind)
         to_mask, to_roi = _matched(list(images), masks), _matched(list(images), rois)
         unused += len(masks) - len(to_mask)
         rows += [
@@ -231,6 +233,18 @@ def _paired(
     if unused:
         notes.append(f"{unused} masks belong to no image and are left out")
     return rows, notes
+
+
+def _check_alone(files: Sequence[Path], kind: str) -> None:
+    """Raises DatasetError for x.nii beside x.nii.gz: which of them is meant is not clear."""
+    seen: dict[str, Path] = {}
+    for path in files:
+        other = seen.setdefault(stem(path), path)
+        if other != path:
+            raise DatasetError(
+                f"{other} and {path.name}: expected one {kind} of a name, found two; keep one of "
+                "them in the folder"
+            )
 
 
 def _beside_of(place: Place, other: Place, kind: str) -> bool:

@@ -26,7 +26,9 @@ def data(view: View | MaskView) -> str:
 
 
 def _splits(view: View | MaskView) -> str:
-    classes = view.table.classes
+    # How many cases hold a label is not counted where labels are masks.
+    known = any(part.per_class for part in view.report.data.splits)
+    classes = view.table.classes if known or not view.report.data.splits else ()
     rows = []
     for part in view.report.data.splits:
         counts = [count(part.per_class.get(name, 0)) for name in classes]
