@@ -109,8 +109,8 @@ class OpenVino:
         shape = self._compiled.inputs[0].partial_shape
         self.takes = tuple(None if side.is_dynamic else side.get_length() for side in shape)
         self.runtime = f"openvino {openvino.__version__}"
-        # What waits to be used again: a new request asks for all its memory anew, which took an
-        # eighth of the time of a large tile. Not more than one: each holds a network's memory.
+        # What waits to be used again, so that its memory need not be asked for anew. Not more than
+        # one: each holds what a network needs for a run.
         self._idle: deque[Any] = deque(maxlen=1)
 
     def __call__(
