@@ -62,7 +62,7 @@ def main() -> int:
         else goal(f"{kind}: {name}", found["referred"], least=FOREIGN_LEAST)
         for name, found in sets.items()
     ]
-    return keep(f"envelope-{predictor.name}", {"own": args.own, "sets": sets}, goals)
+    return keep(f"envelope-{predictor.name}", {"own": Path(args.own).name, "sets": sets}, goals)
 
 
 def referred(predictor: Predictor, images) -> dict:
