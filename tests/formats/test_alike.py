@@ -21,7 +21,14 @@ from tomos.formats.dicom.values import SCALE, scale_of
 from tomos.types import FormatError, GeometryError, Image
 
 pytestmark = pytest.mark.fast
-COMMON = {"Modality": "CT", "StudyInstanceUID": "2.25.1", "SeriesInstanceUID": "2.25.2"}
+# All UIDs are said: one that is drawn may be a digit shorter in one file, which is then no longer of
+# one size with the others.
+COMMON = {
+    "Modality": "CT",
+    "StudyInstanceUID": "2.25.1",
+    "SeriesInstanceUID": "2.25.2",
+    "FrameOfReferenceUID": "2.25.3",
+}
 
 
 @pytest.fixture(autouse=True)
