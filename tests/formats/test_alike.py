@@ -21,8 +21,8 @@ from tomos.formats.dicom.values import SCALE, scale_of
 from tomos.types import FormatError, GeometryError, Image
 
 pytestmark = pytest.mark.fast
-# All UIDs are said: one that is drawn may be a digit shorter in one file, which is then no longer of
-# one size with the others.
+# All UIDs are said: one that is drawn may be a digit shorter in one file, which then has another
+# size than the rest.
 COMMON = {
     "Modality": "CT",
     "StudyInstanceUID": "2.25.1",

@@ -169,7 +169,11 @@ def activation(shape: Shape, width: int) -> nn.Module:
         return nn.PReLU(width)
     # Not after nn.Identity: what a convolution was given must stay as it is.
     inplace = shape.norm != "none"
-    return nn.ReLU(inplace) if shape.activation == "relu" else nn.LeakyReLU(0.01, inplace)
+    return (
+        nn.ReLU(inplace)
+        if shape.activation == "relu"
+        else nn.LeakyReLU(SLOPES["leaky_relu"], inplace)
+    )
 
 
 def unit(
