@@ -169,11 +169,9 @@ def activation(shape: Shape, width: int) -> nn.Module:
         return nn.PReLU(width)
     # Not after nn.Identity: what a convolution was given must stay as it is.
     inplace = shape.norm != "none"
-    return (
-        nn.ReLU(inplace)
-        if shape.activation == "relu"
-        else nn.LeakyReLU(SLOPES["leaky_relu"], inplace)
-    )
+    if shape.activation == "relu":
+        return nn.ReLU(inplace)
+    return nn.LeakyReLU(SLOPES["leaky_relu"], inplace)
 
 
 def unit(
