@@ -1,10 +1,10 @@
 """Instance normalisation (Ulyanov et al. 2016, arXiv:1607.08022), quick and exact in both layouts,
 with the leaky ReLU that mostly follows it.
 
-On a processor a network of few maps spends as long on these as on its convolutions: torch's own
-loses the layout or, as a group norm with a map a group, takes 3 to 10 times as long in channels
-last and loses digits on the way (6e-4 for a mean of 3). There, machine code does it (numba, of the
-extra `train`): for (2, 16, 128, 128) in bfloat16 in a tenth of the time, forward and backward.
+On a processor a network of few maps spends as long on these as on its convolutions. Torch's own
+loses the layout or, as a group norm with a map a group, is slow in channels last and loses digits
+on the way. There, machine code does it (numba, of the extra `train`); how much quicker that is
+`benchmarks/instance_norm.py` says.
 """
 
 from __future__ import annotations
