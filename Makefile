@@ -17,11 +17,12 @@ test: env
 test-slow: env
 	$(BIN)/python -m pytest -m slow
 
+# Types are looked at beside the tests: alone, on one core, they take half a minute the first time.
 check: env
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -x -q $(WORKERS) -m 'fast and not seconds and not slow'
+	$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest -x -q $(WORKERS) -m 'fast and not seconds and not slow'; \
+	tests=$$?; wait $$types && exit $$tests
 
 bench: env
 	$(BIN)/tomos bench
