@@ -112,7 +112,7 @@ def _traced(graph: nn.Module, example: Tensor, net: Net | Segmenter) -> bytes:
         torch.onnx.export(
             graph,
             (example,),
-            file,  # type: ignore[arg-type]  # the tracing exporter writes to files too
+            file,
             dynamo=False,
             opset_version=OPSET,
             do_constant_folding=True,
