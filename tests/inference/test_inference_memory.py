@@ -10,7 +10,7 @@ import pytest
 from bright_masks import Bright, manifest, model_file, predictor, volume
 
 from tomos import formats
-from tomos.inference import MaskPredictor, foresight, memory
+from tomos.inference import MaskPredictor, foresight, memory, sight
 from tomos.inference.appetite import measured, step_of
 from tomos.inference.memory import UNKNOWN, OutOfMemory, free_memory, is_out_of_memory
 from tomos.inference.preparing import Preparing
@@ -146,6 +146,12 @@ def test_by_what_tiles_are_divisible():
 # -- smaller steps
 
 
+@pytest.fixture
+def two_at_once(monkeypatch):
+    """Tiles of volumes two by two, as those of pictures are run, so that there is a smaller step."""
+    monkeypatch.setitem(sight.BATCHES, 3, 2)
+
+
 def tiles_of(network):
     return {shape[2:] for shape in network.shapes}
 
@@ -154,7 +160,7 @@ def test_with_enough_memory_nothing_is_said():
     network = Bright(each=100)
     found = predictor(network).predict_image(volume())
     assert found.warnings == () and tiles_of(network) == {(16, 16, 16)}
-    assert max(shape[0] for shape in network.shapes) == 2
+    assert {shape[0] for shape in network.shapes} == {1}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +172,7 @@ def test_with_enough_memory_nothing_is_said():
         (1.2e6, (8, 8, 8), 1, "tiles of 8 x 8 x 8 in place of 16 x 16 x 16; the network saw less"),
     ],
 )
-def test_a_budget_is_kept_by_smaller_steps(budget, tile, batch, said, monkeypatch):
+def test_a_budget_is_kept_by_smaller_steps(budget, tile, batch, said, monkeypatch, two_at_once):
     """600 bytes a voxel: two tiles of 16 x 16 x 16 take 6.1 million with the reserve of a quarter,
     sums of scores and labels 0.7, the image 0.25."""
     monkeypatch.setattr(foresight, "PLENTY", 10**6)  # however little a tile needs, it is counted
@@ -220,7 +226,7 @@ def test_one_that_is_too_large_fails_alone(tmp_path):
         (8**3, (8, 8, 8), "the memory ran out: gone through in tiles of 8 x 8 x 8"),
     ],
 )
-def test_memory_that_runs_out_is_survived_and_said(room, tile, said, raises):
+def test_memory_that_runs_out_is_survived_and_said(room, tile, said, raises, two_at_once):
     network, image = Bright(room, raises), volume()
     found = predictor(network).predict_image(image)
     assert network.shapes[-1][2:] == tile
@@ -240,7 +246,7 @@ def test_another_error_is_not_taken_for_it():
         predictor(Bright(10, ZeroDivisionError)).predict_image(volume())
 
 
-def test_a_graph_for_tiles_of_one_size_is_given_no_others():
+def test_a_graph_for_tiles_of_one_size_is_given_no_others(two_at_once):
     network = Bright(16**3, takes=(None, 1, 16, 16, 16))
     found = predictor(network).predict_image(volume())
     assert tiles_of(network) == {(16, 16, 16)} and len(found.warnings) == 1

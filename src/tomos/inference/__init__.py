@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-def predictor(package: Package | Path | str, backend: str = "onnxruntime", threads: int = 0):
+def predictor(package: Package | Path | str, backend: str = "auto", threads: int = 0):
     """The model of a file, ready, by what it is for: `Predictor` or `MaskPredictor`."""
     read = package if isinstance(package, Package) else model_file.read(package)
     kind = MaskPredictor if read.manifest.kind == "mask" else Predictor

@@ -73,7 +73,7 @@ class MaskPredictor:
     def __init__(
         self,
         package: Package | Path | str,
-        backend: str = "onnxruntime",
+        backend: str = "auto",
         threads: int = 0,
         cache: Path | None = None,
         memory: int = 0,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from tomos.config.plugins import did_you_mean
 from tomos.inference.memory import OutOfMemory, is_out_of_memory
-from tomos.package import Package
+from tomos.package import Manifest, Package
 from tomos.types import MissingExtra, PackageError, SettingsError, TomosError
 
-Backend = Literal["onnxruntime", "openvino"]
-BACKENDS = ("onnxruntime", "openvino")
+Backend = Literal["auto", "onnxruntime", "openvino"]
+BACKENDS = ("auto", "onnxruntime", "openvino")
 
 
 class Network(Protocol):
@@ -36,9 +37,10 @@ class Network(Protocol):
     ) -> dict[str, np.ndarray]: ...
 
 
-def networks(package: Package, backend: str = "onnxruntime", threads: int = 0) -> list[Network]:
+def networks(package: Package, backend: str = "auto", threads: int = 0) -> list[Network]:
     """One network for each graph of a package.
 
+    backend  "auto": the quickest for this model of those installed (`quickest`)
     threads  for one run; 0: one a core
     Raises SettingsError for an unknown backend or threads below 0, MissingExtra when the runtime is
     not installed, PackageError when it refuses the graph.
@@ -47,11 +49,20 @@ def networks(package: Package, backend: str = "onnxruntime", threads: int = 0) -
         raise SettingsError(f"--threads {threads}: expected 0 (one a core) or more")
     if backend not in BACKENDS:
         raise SettingsError(f"no backend named {backend!r}{did_you_mean(backend, list(BACKENDS))}")
-    kind = OnnxRuntime if backend == "onnxruntime" else OpenVino
+    chosen = quickest(package.manifest) if backend == "auto" else backend
+    kind = OnnxRuntime if chosen == "onnxruntime" else OpenVino
     return [
         kind(package.graph(index), f"{package.path}: {part.file}", threads)
         for index, part in enumerate(package.manifest.graphs)
     ]
+
+
+def quickest(manifest: Manifest) -> Backend:
+    """OpenVINO for networks of volumes, where it is installed: ONNX Runtime takes half as long
+    again, and more memory (benchmarks/infer_masks.py). Of pictures ONNX Runtime, which every
+    installation has."""
+    volumes = any(len(manifest.input_of(part).size) == 3 for part in manifest.graphs)
+    return "openvino" if volumes and find_spec("openvino") else "onnxruntime"
 
 
 class OnnxRuntime:

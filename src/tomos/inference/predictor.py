@@ -27,7 +27,7 @@ class Predictor:
     """A model file, ready. Safe to call from several threads.
 
     package  a `Package`, or the path of one
-    backend  "onnxruntime" or "openvino"
+    backend  "onnxruntime", "openvino" or "auto", the quickest of those installed
     threads  of one run of the network; 0: one a core
     cache    folder of the marker that the synthetic example passed; None: the user's cache folder
     Raises PackageError when the file is refused or does not give its own answers here.
@@ -36,7 +36,7 @@ class Predictor:
     def __init__(
         self,
         package: Package | Path | str,
-        backend: str = "onnxruntime",
+        backend: str = "auto",
         threads: int = 0,
         cache: Path | None = None,
     ):
