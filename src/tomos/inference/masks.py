@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
-from math import prod
+from math import inf, prod
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,7 +48,8 @@ SHRUNK = "for want of memory the network saw less of the image at once than it w
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """prepared  the image as the networks see it; logits (K + 1, [Z,] Y, X) float32 on its grid
+    """prepared  the image as the networks see it; logits (K + 1, [Z,] Y, X) float32 on its grid,
+    divided by the model's temperature
     notes, shrunk  as in `Labelled`"""
 
     prepared: Image
@@ -132,6 +134,7 @@ class MaskPredictor:
             raise PackageError(f"{where}: its envelope is not readable ({error})") from None
         self.sights = sights(manifest, self.networks, threads)
         self.foresight = Foresight(manifest, self.sights, memory)
+        self.temperature = _temperature(manifest, where)
         self.unproved = ""  # why the synthetic example was not run
 
     @property
@@ -289,7 +292,7 @@ class MaskPredictor:
             try:
                 pixels = prepared.pixels
                 gone = list(zip(self.sights, way.tilings, strict=True))
-                found = work(slabs_of(gone, pixels, outputs, heard, cancel))
+                found = work(self._tempered(slabs_of(gone, pixels, outputs, heard, cancel)))
             except Exception as error:
                 # A network may turn out to take no smaller tiles; what it lacked was memory.
                 refused = bool(problem) and isinstance(error, PackageError)
@@ -301,6 +304,15 @@ class MaskPredictor:
             notes = (*filter(None, [way.note]), *heard.said)
             return found, notes, way.shrunk
         raise OutOfMemory(f"{_name(prepared)}: the memory ran out even with small steps; {problem}")
+
+    def _tempered(self, slabs: Iterator[np.ndarray]) -> Generator[np.ndarray]:
+        """Logits whose probabilities are those seen on validation; the order of classes stays."""
+        cooler = np.float32(1 / self.temperature)
+        with closing(slabs) if isinstance(slabs, Generator) else nullcontext():
+            for slab in slabs:
+                if cooler != 1:
+                    slab *= cooler
+                yield slab
 
     def example(self) -> Image | None:
         """The synthetic picture of the model file, None where it has none."""
@@ -357,6 +369,14 @@ class _Heard:
 
 def _name(image: Image) -> str:
     return image.origin.path or "image"
+
+
+def _temperature(manifest: Manifest, where: str) -> float:
+    """By which logits are divided; 1 where the model was not calibrated."""
+    found = manifest.calibration.get("temperature", 1.0)
+    if not isinstance(found, int | float) or not 0 < found < inf:
+        raise PackageError(f"{where}: calibration: expected a temperature above 0, got {found!r}")
+    return float(found)
 
 
 def _amounts(found: Labelled, mask: Mask) -> dict[str, dict[str, float]]:

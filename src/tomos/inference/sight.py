@@ -24,8 +24,8 @@ from tomos.inference.tiles import Tiling
 from tomos.package import Manifest
 from tomos.types import Progress
 
-# Tiles of pictures, and of volumes, in one run of the network: two volumes at once take no less time
-# than one after the other, and twice the memory.
+# Tiles of pictures, and of volumes, in one run of the network: two volumes at once take as long as
+# one after the other, and twice the memory.
 BATCHES = {2: 2, 3: 1}
 LEAST = 1e-30  # of a probability: its logarithm is finite
 

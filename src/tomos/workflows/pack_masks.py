@@ -18,6 +18,7 @@ from tomos.package import Class, GraphPart, InputPart, Manifest, MaskPart, Netwo
 from tomos.plan import Plan
 from tomos.tasks import segment
 from tomos.types import FormatError, Progress
+from tomos.workflows import mask_calibration
 from tomos.workflows.card import mask_card
 from tomos.workflows.mask_limits import limits
 from tomos.workflows.pack import same, summary, versions
@@ -64,6 +65,7 @@ def pack(
         dataset=summary(dataset, plan, train, val),
         versions=versions(),
     )
+    manifest = _calibrated(manifest, graphs, dataset, val, progress)
     manifest = _with_decision(manifest, graphs, dataset, val, progress)
     data, arrays = limits(dataset, parts)
     manifest = manifest.model_copy(update={"envelope": data})
@@ -127,6 +129,17 @@ def _predictor(manifest: Manifest, graphs: Sequence[bytes]) -> MaskPredictor:
 
     nets = [OnnxRuntime(graph, f"graph {n}") for n, graph in enumerate(graphs)]
     return MaskPredictor.of(manifest, nets)
+
+
+def _calibrated(
+    manifest: Manifest,
+    graphs: Sequence[bytes],
+    dataset: Dataset,
+    val: datasets.Shelf,
+    progress: Progress,
+) -> Manifest:
+    found = mask_calibration.fitted(_predictor(manifest, graphs), dataset, val.cases, progress)
+    return manifest.model_copy(update={"calibration": found.data()}) if found else manifest
 
 
 def _with_decision(
