@@ -25,8 +25,9 @@ from tomos.workflows.pack import same, summary, versions
 
 PARITY_CASES = 4  # tiles of the validation part, one and two at a time
 BETTER = 0.002  # Dice by which keeping only the largest part must be better on validation
+SURELY = 2.0  # standard errors of that gain which it must be above 0
 DOUBT = 3.0  # standard deviations of the validation's own spread
-FEWEST = 5  # validation cases that a class must be in for its doubt to be known
+FEWEST = 5  # validation cases that a class must be in for these to be known
 MOST = 50  # validation cases that are looked at to decide
 
 
@@ -174,8 +175,8 @@ def _with_decision(
         ratios.append([_ratio(answer.amounts[name], answer.mask.unit) for name in classes])
     if not plain:
         return manifest
-    gain = np.nanmean(figure_table(kept, "dice") - figure_table(plain, "dice"), axis=0)
-    largest = [name for name, more in zip(classes, gain, strict=True) if more > BETTER]
+    gains = figure_table(kept, "dice") - figure_table(plain, "dice")
+    largest = [name for name, column in zip(classes, gains.T, strict=True) if _better(column)]
     part = manifest.mask.model_copy(
         update={
             "largest": tuple(dict.fromkeys([*manifest.mask.largest, *largest])),
@@ -183,6 +184,16 @@ def _with_decision(
         }
     )
     return manifest.model_copy(update={"mask": part})
+
+
+def _better(gains: np.ndarray) -> bool:
+    """Whether Dice is higher by more than chance; NaN where a case has not the class. Two images of
+    vessels once gained by chance what others lost."""
+    known = gains[np.isfinite(gains)]
+    if len(known) < FEWEST:
+        return False
+    error = known.std(ddof=1) / np.sqrt(len(known))
+    return bool(known.mean() > max(BETTER, SURELY * error))
 
 
 def _ratio(amount: Mapping[str, float], unit: str) -> float:
