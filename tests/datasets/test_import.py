@@ -122,9 +122,10 @@ def test_usual_and_chinese_column_names_need_no_mapping(tmp_path):
 
 
 def test_a_table_that_names_no_file_says_what_to_do(tmp_path):
-    save(tmp_path / "s" / "001.png", picture(1, 32))
+    save(tmp_path / "s" / "cell-001.png", picture(1, 32))
     (tmp_path / "s" / "t.csv").write_text("image,label\n1,a\n2,b\n")
-    with pytest.raises(DatasetError, match=r"t.csv, line 2, column 'image': '1'.*--images"):
+    said = r"t.csv, line 2, column 'image': '1'.*--images '\{:03d\}\.png'"
+    with pytest.raises(DatasetError, match=said):
         datasets.import_folder(tmp_path / "s", tmp_path / "d")
     assert not (tmp_path / "d").exists()
 

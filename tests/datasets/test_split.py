@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tomos.datasets import folds, split
-from tomos.datasets.split import as_fold, parse_fold, parse_ratios
+from tomos.datasets.split import as_fold, in_words, parse_fold, parse_ratios
 from tomos.types import Case, SettingsError
 
 pytestmark = pytest.mark.fast
@@ -107,3 +107,27 @@ def test_wrong_folds_are_refused(text):
     with pytest.raises(SettingsError, match="--fold"):
         parse_fold(text)
     assert parse_fold("2/5") == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("rule", "zh"),
+    [
+        (
+            "70/10/20 by patient, stratified by label, seed 3",
+            "70/10/20，按患者划分，按标签分层，随机种子 3",
+        ),
+        (
+            "90/10/0 by site, stratified by mask, seed 0",
+            "90/10/0，按机构划分，按掩膜分层，随机种子 0",
+        ),
+        ("official", "沿用原有划分"),
+        (
+            "official; 12.5% of train made val by patient, seed 0",
+            "沿用原有划分；训练集的 12.5% 按患者划为验证集，随机种子 0",
+        ),
+        ("as the authors did", ""),
+    ],
+)
+def test_how_the_cases_were_divided_is_said_in_chinese(rule, zh):
+    said = in_words(rule)
+    assert (said.en, said.zh) == (rule, zh)

@@ -34,6 +34,15 @@ def test_it_shows_where_training_stands():
     assert "2 x small_cnn" in text and "2026-01-02" in text
 
 
+def test_of_masks_it_shows_the_dice_of_the_validation_part():
+    lines = [epoch(n, validation={"loss": 0.4 / n, "dice": 0.81}) for n in (1, 2, 3)]
+    text = render(live(epochs=lines))
+    assert "Dice on patches of validation" in text and "验证集图块的 Dice" in text
+    assert "0.8100" in text and "0.1333" in text
+    assert text.count("<svg") == 2, "loss and Dice"
+    assert "AUROC" not in text
+
+
 def test_it_loads_itself_again_only_while_training_runs():
     again = f'http-equiv="refresh" content="{REFRESH}"'
     assert again in render(live())

@@ -148,7 +148,7 @@ def test_by_what_tiles_are_divisible():
 
 @pytest.fixture
 def two_at_once(monkeypatch):
-    """Tiles of volumes two by two, as those of pictures are run, so that there is a smaller step."""
+    """Tiles of volumes two by two, as those of pictures: so there is a smaller step."""
     monkeypatch.setitem(sight.BATCHES, 3, 2)
 
 
@@ -265,7 +265,7 @@ def test_a_network_that_takes_no_smaller_tiles_after_all_lacked_memory():
                 raise PackageError("the run failed: 2 by 3")
             return super().__call__(inputs, wanted)
 
-    with pytest.raises(OutOfMemory, match=r"small steps; 1 tile\(s\) of \(16, 16, 16\)"):
+    with pytest.raises(OutOfMemory, match=r"small steps; 1 tile of \(16, 16, 16\)"):
         predictor(Whole(room=100)).predict_image(volume())
 
 

@@ -110,7 +110,7 @@ def test_volumes_are_for_networks_that_segment(capsys):
 def test_the_command_shows_one_net_to_a_person(capsys):
     assert main(["models", "small_cnn", "--size", "28", "--classes", "3", "--effective"]) == 0
     text = capsys.readouterr().out
-    assert "for pictures of 28x28 px, 1 channel(s), 3 classes" in text
+    assert "for pictures of 28x28 px, 1 channel, 3 classes" in text
     assert "conv1" in text and "16x28x28" in text and "113 k" in text
     assert "effective receptive field" in text and "arXiv:1502.03167" in text
 

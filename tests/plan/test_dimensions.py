@@ -6,7 +6,7 @@ from test_mask_rules import Clock, facts, fp
 from tomos.plan import segment
 from tomos.plan.dimensions import KINDS, dimensions, flattened
 from tomos.plan.make_segment import Wish, kinds_for
-from tomos.types import PlanError
+from tomos.types import PlanError, Words
 
 
 @pytest.mark.parametrize(
@@ -24,17 +24,18 @@ from tomos.types import PlanError
 def test_the_way_follows_how_far_slices_lie_apart(spacing, way):
     found, why = dimensions(fp((20, 200, 200), spacing))
     assert found == way
-    assert why
+    assert why.en and why.zh
 
 
 def test_pictures_have_one_way():
-    assert dimensions(fp((200, 200))) == ("2d", "")
+    assert dimensions(fp((200, 200))) == ("2d", Words(""))
     with pytest.raises(PlanError, match="expected volumes"):
         dimensions(fp((200, 200)), "3d")
 
 
 def test_a_wish_decides():
-    assert dimensions(fp((20, 200, 200), (1.0, 1.0, 1.0)), "2.5d") == ("2.5d", "as asked for")
+    way, why = dimensions(fp((20, 200, 200), (1.0, 1.0, 1.0)), "2.5d")
+    assert (way, why.en) == ("2.5d", "as asked for")
     with pytest.raises(PlanError, match=r"did you mean '2\.5d'"):
         dimensions(fp((20, 200, 200), (1.0, 1.0, 1.0)), "2,5d")
 
@@ -63,7 +64,7 @@ def test_both_only_where_the_minutes_show_each_enough(ways, seconds, sizes):
     between = fp((20, 200, 200), (4.0, 1.0, 1.0), labels={"organ": facts(0.5, 0.5, 0.3)})
     parts, why = kinds_for(between, Wish(10, ways=ways), lambda channels: Clock(seconds))
     assert [len(part.form.patch) for part in parts] == sizes
-    assert ("minutes do not allow" in why) == (ways == "auto" and seconds == 1.0)
+    assert ("minutes do not allow" in why.en) == (ways == "auto" and seconds == 1.0)
     if len(parts) == 2:
         spent = [part.choice.seconds for part in parts]
         if seconds < 1:
@@ -77,7 +78,7 @@ def test_volumes_near_to_cubes_are_planned_as_before():
     (part,), why = kinds_for(cubes, Wish(10), lambda channels: Clock(0.01))
     assert part.form == segment.form(cubes, "cpu")
     assert part.choice == segment.choose(part.form, 10, Clock(0.01), part.batch)
-    assert "1 times as long" in why
+    assert "1 times as long" in why.en
 
 
 def test_every_way_has_its_kinds():

@@ -86,14 +86,14 @@ def test_ct_is_clipped_to_what_lies_inside_the_labels():
     # A value of 100 becomes 0.5 in the window: the mean; 20 HU are 0.2 of it.
     assert normalise["mean"] == [0.5]
     assert normalise["std"] == [0.2]
-    assert "HU" in why
+    assert "HU" in why.en
 
 
 def test_pictures_of_unknown_size_keep_their_grid():
     steps, why = segment.prepare(fp((584, 565), colour=1.0))
     assert [step["step"] for step in steps] == ["channels", "normalise"]
     assert steps[0]["to"] == 3
-    assert "own grid" in why
+    assert "own grid" in why.en
 
 
 class Clock:
@@ -149,7 +149,7 @@ def test_flips_follow_the_symmetry_that_was_found():
     steps, why = segment.augment(fp((120, 120), told_apart=told), found)
     assert steps[0] == {"step": "flip", "x": 0.5, "y": 0.5}
     assert steps[1] == {"step": "rotate", "quarter_turns": True}
-    assert "flips along x, y" in why
+    assert "flips along x, y" in why.en
     # Pixels that are no squares would have to be resampled.
     oblong = fp((120, 120), (0.5, 0.4), told_apart=told)
     steps, _ = segment.augment(oblong, found)
@@ -161,7 +161,7 @@ def test_most_patches_keep_their_voxels():
     steps, why = segment.augment(cube, segment.form(cube, "cpu"))
     moved = [step for step in steps if step["step"] in ("rotate", "scale")]
     assert [step["probability"] for step in moved] == [segment.MOVED] * 2
-    assert f"{segment.MOVED:.0%}" in why
+    assert f"{segment.MOVED:.0%}" in why.en
 
 
 def facts(*centre, **more):
@@ -181,7 +181,7 @@ def test_light_is_evened_out_where_that_sets_every_label_apart():
     vessel = facts(apart=0.6, apart_even=1.1)
     steps, why = segment.prepare(fp((584, 565), labels={"vessel": vessel}))
     assert [step["step"] for step in steps] == ["channels", "even", "normalise"]
-    assert "vessel 0.60 -> 1.10" in why
+    assert "vessel 0.60 -> 1.10" in why.en
     lung = facts(apart=2.0, apart_even=0.7)
     for labels in ({"lung": lung}, {"vessel": vessel, "lung": lung}, {"vessel": facts()}):
         assert not segment.uneven(fp((584, 565), labels=labels))
@@ -197,7 +197,7 @@ def test_tiny_lesions_are_learned_by_tversky_others_by_dice():
     nodules = fp(lungs, (1.0, 1.0, 1.0), labels={"nodule": facts(pieces=3, piece=60)})
     found = segment.form(nodules, "cpu")
     values, why = segment.loss(nodules, found)
-    assert values["loss"] == "tversky" and "nodule" in why
+    assert values["loss"] == "tversky" and "nodule" in why.en
     organs = fp(lungs, (1.0, 1.0, 1.0), labels={"liver": facts(pieces=1, piece=10**6)})
     assert segment.loss(organs, found)[0] == {"loss": "dice_cross_entropy"}
 
@@ -208,7 +208,7 @@ def test_small_patches_of_labels_without_a_side_are_flipped():
     assert max(found.patch) < 0.5 * 565
     assert segment.flips(vessels, found) == ["x", "y"]
     assert segment.views(vessels, found) == ("identity", "flip_x", "flip_y", "rotate_180")
-    assert "no side" in segment.augment(vessels, found)[1]
+    assert "no side" in segment.augment(vessels, found)[1].en
     kidney = fp((584, 565), labels={"vessel": facts(0.5, 0.5), "left kidney": facts(0.5, 0.3)})
     assert segment.flips(kidney, found) == ["y"]
     assert segment.views(kidney, found) == ("identity", "flip_y")
@@ -221,6 +221,6 @@ def test_thick_slices_are_turned_in_their_plane_only():
     thick = fp((30, 512, 512), (5.0, 0.8, 0.8))
     steps, why = segment.augment(thick, segment.form(thick, "cpu"))
     assert (steps[0]["degrees_x"], steps[0]["degrees_y"]) == (0, 0)
-    assert "plane" in why
+    assert "plane" in why.en
     cube = fp((64, 64, 64), (1.0, 1.0, 1.0))
     assert "degrees_x" not in segment.augment(cube, segment.form(cube, "cpu"))[0][0]

@@ -4,13 +4,16 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from tomos import formats
 from tomos.inference.envelope import Envelope, Info
 from tomos.inference.mask_envelope import MaskEnvelope
 from tomos.inference.verdict import verdict
-from tomos.types import Answer, FormatError, Image
+from tomos.serve.packaged import PackagedReader
+from tomos.serve.packaged_masks import NO_MAP
+from tomos.types import Answer, FormatError, Image, Prediction
 
 MESSAGES = Path(__file__).parents[2] / "web" / "src" / "i18n" / "messages.zh.ts"
 LOCALES = MESSAGES.parent
@@ -129,6 +132,30 @@ def test_refused_files(tmp_path, content):
         formats.read(path)
     text = str(refused.value).removeprefix(f"{path}: ")
     assert known(text), text
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("kind", ["66.4", "88.33", "481.3", "104.1", "66.1"])
+def test_dicom_objects_that_are_no_scans(tmp_path, kind):
+    path = tmp_path / "upload"
+    formats.dicom.write(Image(np.zeros((1, 8, 8), np.uint8)), path, {"Modality": "OT"})
+    dataset = pydicom.dcmread(path)
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = (
+        f"1.2.840.10008.5.1.4.1.1.{kind}"
+    )
+    del dataset.PixelData
+    dataset.save_as(path)
+    with pytest.raises(FormatError, match="expected a scan or a picture") as refused:
+        formats.read(path)
+    assert known(str(refused.value).removeprefix(f"{path}: "))
+
+
+@pytest.mark.fast
+def test_why_there_is_no_heat_map(film_model, tmp_path):
+    assert known(NO_MAP)
+    packaged = PackagedReader(film_model.write(tmp_path / "m.tomos"))
+    said = packaged.explain(Image(np.zeros((1, 8, 8), np.uint8)), Prediction("x", {}))
+    assert isinstance(said, str) and known(said)
 
 
 @pytest.mark.fast

@@ -186,6 +186,8 @@ def test_a_picture_with_its_mask(open_page, files):
     inside = near(seen, ORANGE).sum()
     assert inside > 50_000 and near(seen, BLUE).sum() > 5000
     keep(page, "page-1440-en-mask")
+    assert page.locator("#act-heat").inner_text() == "Mask", "nothing here draws a heat map"
+    page.get_by_text("Of a mask no heat map is drawn here").wait_for()
     page.locator("#opacity").fill("0")
     assert near(pixels(page, "#canvas"), ORANGE).sum() < 20
     page.locator("#opacity").fill("10")

@@ -82,6 +82,12 @@ def test_a_picture_and_its_mask(talk, mask_model, tmp_path):
     assert "volume" not in answer["mask"]
 
 
+def test_that_there_is_no_heat_map_is_said_with_its_reason(talk, scan):
+    answer = sent(talk, scan)
+    assert answer["maps"] == [] and "takes minutes; tomos explain" in answer["no_map"]
+    assert "no_map" not in sent(talk, scan, heat=False)
+
+
 def test_a_volume_its_amounts_and_its_files(talk, scan, volume, tmp_path):
     answer = sent(talk, scan)
     amounts = answer["prediction"]["targets"]["mask"]["mask"]

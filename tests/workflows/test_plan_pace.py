@@ -17,7 +17,7 @@ def plan():
         "prepare": [], "model": {"name": "unet", "options": {"widths": [4, 8], "strides": [1, 2]}},
         "train": {"loss": "dice_cross_entropy", "batch": 2, "epochs": 10, "patches": 100},
         "budget": {"minutes": 1, "seconds_per_step": 0.1, "predicted_seconds": 55.0},
-        "reasons": {"train": "why"},
+        "reasons": {"train": "why"}, "reasons_zh": {"train": "理由"},
     }  # fmt: skip
     return config.parse(Plan, values, "plan")
 
@@ -29,6 +29,7 @@ def test_slower_steps_are_fewer(monkeypatch):
     assert paced.budget.predicted_seconds == pytest.approx(55)
     assert paced.budget.seconds_per_step == 0.2
     assert paced.reasons["train"].startswith("why; a whole step takes 2 times as long")
+    assert paced.reasons_zh["train"].startswith("理由；完整一步的用时为其 2 倍")
 
 
 def test_what_the_clock_does_anyway_changes_nothing(monkeypatch):

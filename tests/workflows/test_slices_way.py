@@ -98,6 +98,16 @@ def test_volumes_by_slices_and_by_both(world, tmp_path, capsys, name):
     run = trained(world, name, **(FLAT if name == "flat" else {**DEEP, "also": [FLAT]}))
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["overall"]["dice"]["value"] > 0.7
+    page, live = ((run / name).read_text() for name in ("report.html", "live.html"))
+    assert "Dice on patches of validation" in live
+    if name == "both":
+        assert "Model, network 1" in live and "模型（网络 2）" in live
+        for text in (page, live):
+            assert "1 x unet, 4 x 16 x 16" in text
+            assert "1 x unet, 16 x 16 pixels, 3 slices at once" in text
+        assert "those of the first network" in page
+    else:
+        assert "network 1" not in live and "Several kinds" not in page
     read = package.read(run)
     inputs = [read.manifest.input_of(part) for part in read.manifest.graphs]
     assert [(of.size, of.context) for of in inputs] == {

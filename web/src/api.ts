@@ -131,6 +131,7 @@ export interface Answer {
   mask?: MaskFacts;
   values?: { png: string; slope: number; intercept: number };
   maps: { method: string; label: string; png: string; width: number; height: number }[];
+  no_map?: string;
   seconds: { read: number; model: number };
 }
 

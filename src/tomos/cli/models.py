@@ -95,10 +95,13 @@ def _print_one(found: dict[str, Any]) -> None:
 
 
 def _heading(found: dict[str, Any]) -> str:
-    kind = "volumes" if len(found["size"]) == 3 else "pictures"
+    from tomos.types.words import counted
+
+    volumes = len(found["size"]) == 3
     return (
-        f"for {kind} of {_sides(found['size'])} px, {found['channels']} channel(s), "
-        f"{found['classes']} classes"
+        f"for {'volumes' if volumes else 'pictures'} of {_sides(found['size'])} "
+        f"{'voxels' if volumes else 'px'}, {counted(found['channels'], 'channel')}, "
+        f"{counted(found['classes'], 'class', 'classes')}"
     )
 
 

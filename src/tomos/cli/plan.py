@@ -62,6 +62,7 @@ def wishes(args: argparse.Namespace) -> dict:
 
 def run(args: argparse.Namespace) -> int:
     from tomos.cli.terminal import Terminal, print_json
+    from tomos.types.words import counted
     from tomos.workflows.plan import make_plan
 
     made, path = make_plan(
@@ -75,8 +76,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(made.model_dump(mode="json"))
         return 0
-    print(f"{path}: {made.model.name} at {' x '.join(map(str, made.size))} px, "
-          f"{made.train.epochs} epochs, {made.train.members} network(s)")  # fmt: skip
+    units = "voxels" if len(made.size) == 3 else "pixels"
+    print(
+        f"{path}: {made.model.name} at {' x '.join(map(str, made.size))} {units}, "
+        f"{counted(made.train.epochs, 'epoch')}, {counted(made.train.members, 'network')}"
+    )
     for part, reason in made.reasons.items():
         print(f"  {part}: {reason}")
     budget = made.budget

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 
 HELP = "A model on images: calibrated probabilities, and what to do with them. Needs no PyTorch."
 
@@ -37,9 +38,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def options(parser: argparse.ArgumentParser) -> None:
     """What `predict` and `explain` have in common."""
     parser.add_argument("--threads", type=int, default=0, help="of one run (0: one a core)")
-    parser.add_argument(
-        "--backend", default="onnxruntime", help="onnxruntime or openvino (onnxruntime)"
-    )
+    runs = "what runs the networks: auto, onnxruntime or openvino (auto: the quickest there is)"
+    parser.add_argument("--backend", default="auto", help=runs)
     parser.add_argument(
         "--trust", metavar="KEYS", help="accept only models signed by these public keys (PEM)"
     )
@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         for prediction in predictions:
             print(_line(prediction))
+        if len(predictions) > 1:
+            print(_closing(predictions))
     return 2 if any(prediction.error for prediction in predictions) else 0
 
 
@@ -75,6 +77,15 @@ def _line(prediction) -> str:
     lines += [f"  note: {warning}" for warning in prediction.warnings]
     lines += [f"  wrote {path}" for path in prediction.files.values()]
     return "\n".join(lines)
+
+
+def _closing(predictions) -> str:
+    """How many of all want a reader's eye: the lines of a hundred images have scrolled by."""
+    found = Counter("failed" if each.error else each.verdict for each in predictions)
+    words = {"finding": "finding", "no finding": "no finding", "refer": "referred to a reader",
+             "failed": "failed"}  # fmt: skip
+    said = ", ".join(f"{found[name]} {text}" for name, text in words.items() if found[name])
+    return f"{len(predictions)} images: {said}"
 
 
 def _amount(amount) -> str:

@@ -15,8 +15,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--open", action="store_true", help="open the page in the browser")
     cores = "images read at once, or cores for one mask (0: one a core)"
     add("--threads", type=int, default=0, metavar="N", help=cores)
-    backends = ("onnxruntime", "openvino")
-    add("--backend", default="onnxruntime", choices=backends, help="what runs the networks")
+    backends = ("auto", "onnxruntime", "openvino")
+    add("--backend", default="auto", choices=backends, help="what runs the networks (%(default)s)")
     size = "largest file that is accepted (%(default)s)"
     add("--max-upload-mb", type=int, default=256, metavar="N", help=size)
     waiting = "requests that may wait; more are told to come back (%(default)s)"

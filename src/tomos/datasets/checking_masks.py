@@ -11,7 +11,7 @@ from tomos import formats
 from tomos.datasets.cases import SPLITS
 from tomos.datasets.dataset import Dataset
 from tomos.datasets.findings import Problem, Severity, problem
-from tomos.datasets.shelf import laid_mask
+from tomos.datasets.shelf import crooked, laid_mask
 from tomos.datasets.survey import in_threads
 from tomos.types import Case, FormatError, Progress
 
@@ -25,6 +25,7 @@ class Seen:
     counts: dict[int, np.ndarray] = field(default_factory=dict)
     sizes: dict[int, int] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
+    crooked: dict[int, str] = field(default_factory=dict)
     repaired: dict[int, str] = field(default_factory=dict)
 
 
@@ -51,14 +52,17 @@ def _look(dataset: Dataset, progress: Progress) -> Seen:
         if isinstance(found, str):
             seen.errors[row] = found
             continue
-        seen.counts[row], seen.sizes[row], notes = found
+        seen.counts[row], seen.sizes[row], notes, slanted = found
         if notes:
             seen.repaired[row] = notes[0]
+        if slanted:
+            seen.crooked[row] = slanted
     return seen
 
 
-def _one(dataset: Dataset, case: Case) -> tuple[np.ndarray, int, list[str]] | str | None:
-    """Voxels of each label, of all, and notes; or what is wrong; None where the image is."""
+def _one(dataset: Dataset, case: Case) -> tuple[np.ndarray, int, list[str], str] | str | None:
+    """Voxels of each label, of all, notes, and why it is not learned from; or what is wrong with
+    the mask; None where the image is."""
     try:
         image = formats.read(dataset.image(case))
     except FormatError:
@@ -67,7 +71,7 @@ def _one(dataset: Dataset, case: Case) -> tuple[np.ndarray, int, list[str]] | st
         mask, notes = laid_mask(dataset, case, image)
     except FormatError as error:
         return str(error)
-    return np.array([0, *mask.counts().values()]), mask.labels.size, notes
+    return np.array([0, *mask.counts().values()]), mask.labels.size, notes, crooked(image)
 
 
 def _files(dataset: Dataset, seen: Seen) -> Iterator[Problem]:
@@ -80,6 +84,10 @@ def _files(dataset: Dataset, seen: Seen) -> Iterator[Problem]:
             total=len(rows) + len(seen.counts),
             first=seen.errors[rows[0]],
         )
+    if seen.crooked:
+        rows = sorted(seen.crooked)
+        total, first = len(seen.errors) + len(seen.counts), seen.crooked[rows[0]]
+        yield problem("axes_slanted", _names(dataset, rows), n=len(rows), total=total, first=first)
     if seen.repaired:
         rows = sorted(seen.repaired)
         first = seen.repaired[rows[0]]

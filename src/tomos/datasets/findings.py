@@ -88,6 +88,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{n} of {total} masks cannot be read or do not lie on their image; the first: {first}",
         "{total} 个掩膜中有 {n} 个无法读取，或与图像不在同一网格上；第一个：{first}",
     ),
+    "axes_slanted": (
+        "{n} of {total} scans have axes that are not at right angles, and are not learned from; "
+        "tomos predict and evaluate put such a scan on straight ones. The first: {first}",
+        "{total} 个扫描中有 {n} 个的各轴不垂直，训练时不使用；tomos predict 和 evaluate "
+        "会将其插值到直角网格。第一个：{first}",
+    ),
     "masks_repaired": (
         "masks whose header says another place than the image's, but that can only be meant for "
         "its grid, and are taken so: {n}; the first: {first}",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tomos.datasets import duplicates
-from tomos.datasets.dataset import Dataset
+from tomos.datasets.dataset import Dataset, checksum
 from tomos.datasets.split import as_fold
 from tomos.datasets.survey import Survey, survey
 from tomos.types import Case, DatasetError, LeakError, Progress
@@ -114,7 +114,12 @@ def fold(
     """The data set split for one round of cross-validation (`split.as_fold`), by patient, equal
     pictures together. Raises SettingsError when there are fewer patients than folds."""
     _, groups = pictures(dataset, progress)
-    return dataset.only(as_fold(dataset.cases, dataset.info.target, number, of, seed, groups))
+    cases = as_fold(dataset.cases, dataset.info.target, number, of, seed, groups)
+    info = dataset.info
+    if info.checksum == checksum(dataset.cases):
+        # The splits are part of it: dealt out anew, nothing has changed since the import.
+        info = info.model_copy(update={"checksum": checksum(cases)})
+    return replace(dataset, info=info, cases=cases)
 
 
 def pictures(dataset: Dataset, progress: Progress | None = None) -> tuple[Survey, list[list[int]]]:

@@ -13,6 +13,7 @@ from tomos.datasets.cases import SPLITS
 from tomos.datasets.findings import CLUES_ZH, Findings, Problem
 from tomos.datasets.glance import downscale
 from tomos.datasets.shortcuts import TELLING, Shortcut
+from tomos.datasets.split import in_words
 from tomos.types import FormatError, Image
 
 SIDE = 128
@@ -119,10 +120,11 @@ def _two(tag: str, english: str, chinese: str, attributes: str = "") -> str:
 
 def _header(found: Findings) -> str:
     info = found.dataset.info
+    rule = in_words(info.provenance.split)
     return (
         f"<header><div><h1>{escape(info.name)}</h1>"
-        + _two("p", f"Data check · split: {info.provenance.split or 'as in cases.csv'}",
-               f"数据检查 · 划分：{info.provenance.split or '见 cases.csv'}", "sub")
+        + _two("p", f"Data check · split: {rule.en or 'as in cases.csv'}",
+               f"数据检查 · 划分：{rule.zh or rule.en or '见 cases.csv'}", "sub")
         + "</div><div class=switch role=group><label class=to-en for=en>English</label>"
         "<label class=to-zh for=zh>中文</label></div></header>"
     )  # fmt: skip

@@ -25,6 +25,7 @@ from tomos.types import (
     Case,
     DatasetError,
     FormatError,
+    GeometryError,
     Image,
     Mask,
     MissingExtra,
@@ -183,6 +184,24 @@ def region(case: Case, image: Image) -> Mask | None:
     return formats.read_mask(address, image, ("roi",), None, []) if address else None
 
 
+def crooked(image: Image) -> str:
+    """Why a scan on slanted axes is not learned from; "" where they are straight.
+
+    A network that predicts is shown such a scan on straight axes: as it is, it would teach shapes
+    that are never seen again.
+    """
+    from tomos import formats
+
+    degrees = formats.slant(image)
+    if degrees == 90:
+        return ""
+    return (
+        f"{image.origin.path or 'image'}: its axes are not at right angles (down to {degrees:.1f} "
+        "degrees, as from a tilted gantry): such a scan is not learned from; resample it onto "
+        "straight axes, and its mask with it by the nearest neighbour"
+    )
+
+
 def prepare_case(dataset: Dataset, case: Case, chain) -> tuple[Image, np.ndarray]:
     """The prepared image of a case, and the labels of its mask on the prepared grid: uint8,
     `IGNORED` outside the region of interest. Raises FormatError, GeometryError."""
@@ -190,6 +209,8 @@ def prepare_case(dataset: Dataset, case: Case, chain) -> tuple[Image, np.ndarray
     from tomos.transforms.prepare import carry_labels
 
     image = formats.read(dataset.image(case))
+    if refused := crooked(image):
+        raise GeometryError(refused)
     mask, inside = true_mask(dataset, case, image), region(case, image)
     prepared = chain(image)
     labels = carry_labels(mask, prepared).astype(np.uint8)

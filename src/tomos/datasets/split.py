@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,10 +11,15 @@ import numpy as np
 
 from tomos.datasets.cases import ADDRESS_TARGETS, FOLD
 from tomos.datasets.duplicates import joined
-from tomos.types import Case, SettingsError
+from tomos.types import Case, SettingsError, Words
 
 RATIOS = {"train": 70.0, "val": 10.0, "test": 20.0}
 VAL = 1 / 8  # of what a round learns from, where the data set has no validation part
+# How `dataset.toml` says that a data set was divided (importing.py), and the same in Chinese.
+BY = {"patient": "患者", "site": "机构"}
+TARGETS = {"label": "标签", "mask": "掩膜"}
+DEALT = re.compile(r"(\S+) by (\w+), stratified by (.+), seed (\d+)")
+OFFICIAL = re.compile(r"official(?:; (\S+) of train made val by (\w+), seed (\d+))?")
 # Where a class with one group goes first, with two, ...: something must be learned before all else.
 ORDER = ("train", "test", "val")
 
@@ -45,6 +51,22 @@ def parse_fold(text: str) -> tuple[int, int]:
     if not 1 <= int(number) <= int(of) or int(of) < 2:
         raise SettingsError(f"--fold {text}: expected 1/{of} to {of}/{of}, of at least 2")
     return int(number), int(of)
+
+
+def in_words(rule: str) -> Words:
+    """What `dataset.toml` says of its split, in both languages where the sentence is ours."""
+    if found := DEALT.fullmatch(rule):
+        shares, by, target, seed = found.groups()
+        by, target = BY.get(by, f" {by} "), TARGETS.get(target, f" {target} ")
+        return Words(rule, f"{shares}，按{by}划分，按{target}分层，随机种子 {seed}")
+    if found := OFFICIAL.fullmatch(rule):
+        share, by, seed = found.groups()
+        zh = "沿用原有划分"
+        if share:
+            by = BY.get(by, f" {by} ")
+            zh += f"；训练集的 {share} 按{by}划为验证集，随机种子 {seed}"
+        return Words(rule, zh)
+    return Words(rule)
 
 
 def split(

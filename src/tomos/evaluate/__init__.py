@@ -11,7 +11,6 @@ compare_masks; mask_picture draws a case with both outlines.
 
 from tomos.evaluate.compare import compare
 from tomos.evaluate.comparison_page import write_comparison
-from tomos.evaluate.language import Words
 from tomos.evaluate.mask_cases import per_case_csv
 from tomos.evaluate.mask_compare import compare_masks
 from tomos.evaluate.mask_picture import around, mask_picture, outlined, plain, slice_to_show
@@ -35,6 +34,7 @@ from tomos.evaluate.report_data import (
 from tomos.evaluate.score import score
 from tomos.evaluate.table import Table
 from tomos.evaluate.worst import Worst, worst
+from tomos.types import Words
 
 __all__ = [
     "Card",

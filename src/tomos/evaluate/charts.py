@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tomos.evaluate.language import Words
 from tomos.evaluate.markup import figure_box
 from tomos.evaluate.numbers import figure, interval, percent
 from tomos.evaluate.svg import HEIGHT, Plot, fifths, ticks
 from tomos.evaluate.view import TONES, View
 from tomos.measures.calibration import logit
+from tomos.types import Words
 
 UNIT = (0.0, 1.0)
 MOST_BANDS = 3  # more strips on one chart hide each other

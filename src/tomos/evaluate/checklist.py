@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tomos.evaluate.language import Text, Words, both
+from tomos.evaluate.language import both
 from tomos.evaluate.markup import section, table
 from tomos.evaluate.mask_report_data import MaskReport
 from tomos.evaluate.mask_view import MaskView
-from tomos.evaluate.names import RULES
+from tomos.evaluate.names import COLUMNS, RULES, intervals, split
 from tomos.evaluate.numbers import count
 from tomos.evaluate.report_data import Report
 from tomos.evaluate.view import View
+from tomos.types.words import Text, Words, joined, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +34,28 @@ class Item:
 
 def _splits(view: View | MaskView) -> Text:
     parts = view.report.data.splits
-    return "; ".join(f"{p.name} {count(p.n_cases)} / {count(p.n_patients)}" for p in parts)
+    each = [split(p.name) + f" {count(p.n_cases)} / {count(p.n_patients)}" for p in parts]
+    return joined(each, "; ", "；")
 
 
-def _choice(*words: str) -> Callable[[Any], Text]:
-    """The lines of the plan whose name holds one of the words."""
+def _choice(*sought: str) -> Callable[[Any], Text]:
+    """The lines of the plan whose name holds one of the words sought."""
 
     def answer(view: View | MaskView) -> Text:
-        found = []
-        for choice in view.report.plan:
-            name = choice.name if isinstance(choice.name, str) else choice.name.en
-            if any(word in name.lower() for word in words):
-                found.append(f"{name}: {choice.value}")
-        return "; ".join(found)
+        lines = ((words(choice.name), choice.value) for choice in view.report.plan)
+        found = [
+            name + Words(": ", "：") + value
+            for name, value in lines
+            if any(word in name.en.lower() for word in sought)
+        ]
+        return joined(found, "; ", "；")
 
     return answer
 
 
 def _dropped(view: View | MaskView) -> Text:
-    lines = [f"{w if isinstance(w, str) else w.en}: {n}" for w, n in view.report.data.dropped]
-    return "; ".join(lines)
+    lines = [words(why) + Words(f": {n}", f"：{n}") for why, n in view.report.data.dropped]
+    return joined(lines, "; ", "；")
 
 
 def _performance(view: View) -> Text:
@@ -90,7 +93,8 @@ def _missing(view: View) -> Text:
 
 
 def _subgroups(view: View | MaskView) -> Text:
-    return ", ".join(view.metrics.get("subgroups", {}))
+    columns = view.metrics.get("subgroups", {})
+    return joined([COLUMNS.get(column, Words(column)) for column in columns], ", ", "、")
 
 
 def _failures(view: View | MaskView) -> Text:
@@ -143,7 +147,7 @@ ITEMS = (
         "training",
         "25",
         Words("Training", "训练"),
-        _choice("loss", "optimiser", "epochs", "augment", "rate", "batch"),
+        _choice("train", "loss", "optimiser", "epochs", "augment", "rate", "batch"),
     ),
     Item("final", "26", Words("Choice of the threshold", "阈值的选择"), _threshold),
     Item("ensemble", "27", Words("Ensembles", "集成"), _choice("members", "ensemble")),
@@ -151,7 +155,7 @@ ITEMS = (
         "statistics",
         "29",
         Words("Uncertainty", "不确定性"),
-        lambda v: v.metrics.get("intervals", ""),
+        lambda v: intervals(v.metrics),
     ),
     Item("robustness", "30", Words("Robustness", "稳健性"), _shortcuts),
     Item("explanation", "31", Words("Explanation", "可解释性"), lambda v: v.report.card.heat_maps),

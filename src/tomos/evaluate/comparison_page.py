@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from tomos.config import atomic_write
-from tomos.evaluate.language import Text, Words, both, spaced, words
+from tomos.evaluate.language import both, spaced
 from tomos.evaluate.markup import forest, section, table, with_interval
 from tomos.evaluate.names import metric, short, split
 from tomos.evaluate.numbers import count, interval, round_up
 from tomos.evaluate.page import page
+from tomos.types.words import Text, Words, words
 
 LESS_IS_BETTER = ("brier", "ece", "mae", "hd95")
 DISTANCES = ("hd95",)  # in mm: on a scale of their own
 METHODS = {
+    "not defined": Words("not defined", "无法定义"),
     "DeLong, paired": Words("DeLong, paired", "DeLong 配对检验"),
     "DeLong, paired, clustered by patient": Words(
         "DeLong, paired, clustered by patient", "DeLong 配对检验，按患者聚类"

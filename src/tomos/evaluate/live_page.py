@@ -12,12 +12,22 @@ from typing import Any
 
 from tomos.config import atomic_write
 from tomos.evaluate import charts
-from tomos.evaluate.language import Words, both
+from tomos.evaluate.language import both
 from tomos.evaluate.markup import definitions, section
 from tomos.evaluate.names import metric
 from tomos.evaluate.page import page
+from tomos.types.words import Text, Words
 
 REFRESH = 5  # seconds between two looks
+# Figures of the validation part in the log: those of classes, and those of masks.
+LOSS = {
+    "log_loss": Words("Validation loss", "验证损失"),
+    "loss": Words("Validation loss", "验证损失"),
+}
+SCORE = {
+    "auroc": Words("AUROC on validation", "验证集 AUROC"),
+    "dice": Words("Dice on patches of validation", "验证集图块的 Dice"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,7 @@ class Live:
     total: int = 0
     left: float | None = None
     epochs: Sequence[Mapping[str, Any]] = ()
-    facts: Sequence[tuple[Words, str]] = ()
+    facts: Sequence[tuple[Text, Text]] = ()
     notes: Sequence[str] = field(default_factory=tuple)
     written: str = ""
 
@@ -94,10 +104,7 @@ def _latest(live: Live) -> str:
         (Words("Training loss", "训练损失"), f"{last['loss']:.4f}"),
         (Words("Learning rate", "学习率"), f"{last['rate']:.3g}"),
     ]
-    for key, title in (
-        ("log_loss", Words("Validation loss", "验证损失")),
-        ("auroc", Words("AUROC on validation", "验证集 AUROC")),
-    ):
+    for key, title in {**LOSS, **SCORE}.items():
         if found.get(key) is not None:
             rows.append((title, f"{found[key]:.4f}"))
     return section("now", Words("Now", "当前"), definitions(rows))
@@ -111,11 +118,13 @@ def _curves(live: Live, member: int) -> str:
     def values(key: str) -> list[float]:
         return [float("nan") if v.get(key) is None else v[key] for v in judged]
 
-    losses = {"train": [epoch["loss"] for epoch in own], "val": values("log_loss")}
+    told = set().union(*judged)
+    loss, score = (next((key for key in keys if key in told), "") for keys in (LOSS, SCORE))
+    losses = {"train": [epoch["loss"] for epoch in own], "val": values(loss)}
     title = Words("Loss", "损失")
     boxes = [
         charts.training(losses, title, title, best),
-        charts.training({"val": values("auroc")}, metric("auroc"), metric("auroc"), best),
+        charts.training({"val": values(score)}, metric(score), metric(score), best),
     ]
     if not any(boxes):
         return ""

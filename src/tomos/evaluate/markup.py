@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tomos.evaluate.language import Text, Words, attribute, both
+from tomos.evaluate.language import attribute, both
 from tomos.evaluate.numbers import figure, interval
+from tomos.types.words import Text, Words
 
 _UNDEFINED = Words("not defined", "无法定义")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tomos.evaluate.language import Text, Words, attribute, words
+from tomos.evaluate.language import attribute
 from tomos.evaluate.markup import figure_box
 from tomos.evaluate.mask_view import MaskView
 from tomos.evaluate.numbers import count, decimals, figure, interval
 from tomos.evaluate.svg import Plot, Tick, ticks
+from tomos.types.words import Text, Words, words
 
 WIDTH, HEIGHT, EDGE = 400, 44, 6
 MOST_DOTS = 400  # of one strip; beyond, only those outside the whiskers

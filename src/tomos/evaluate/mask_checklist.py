@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tomos.evaluate.checklist import ITEMS, Item
-from tomos.evaluate.language import Text, Words
 from tomos.evaluate.mask_view import MaskView
 from tomos.evaluate.numbers import count
+from tomos.types.words import Text, Words, joined
 
 
 def _performance(view: MaskView) -> Text:
@@ -18,9 +18,9 @@ def _performance(view: MaskView) -> Text:
             continue
         digits = 2 if metric == "hd95" else 3
         span = ", ".join(f"{entry[end]:.{digits}f}" for end in ("low", "high"))
-        unit = f" {view.distance.en}" if metric == "hd95" else ""
-        said.append(f"{name} {entry['value']:.{digits}f} ({span}){unit}")
-    return "; ".join(said)
+        unit = Words(" ") + view.distance if metric == "hd95" else ""
+        said.append(Words(f"{name} {entry['value']:.{digits}f} ({span})") + unit)
+    return joined(said, "; ", "；")
 
 
 def _decision(view: MaskView) -> Text:

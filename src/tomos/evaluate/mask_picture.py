@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tomos.evaluate.language import Words
 from tomos.evaluate.mask_report_data import MaskPicture
 from tomos.evaluate.mask_worst import WorstMask
-from tomos.types import GeometryError, Image, Mask
+from tomos.types import GeometryError, Image, Mask, Words
 from tomos.types.image import Window
 
 TRUTH, FOUND = (86, 180, 233), (255, 150, 30)

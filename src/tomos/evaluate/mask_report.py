@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tomos.config import atomic_write
 from tomos.evaluate.checklist import checklist
-from tomos.evaluate.language import Words
 from tomos.evaluate.mask_checklist import MASK_ITEMS
 from tomos.evaluate.mask_report_data import MaskReport
 from tomos.evaluate.mask_view import mask_view
@@ -20,6 +19,7 @@ from tomos.evaluate.sections.mask_summary import mask_classes, mask_headline, ma
 from tomos.evaluate.sections.mask_warnings import mask_notices
 from tomos.evaluate.sections.model import card, plan, training
 from tomos.evaluate.sections.warnings import box
+from tomos.types import Words
 
 OWN = {
     "spread": Words("Spread", "分布"),

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tomos.evaluate.language import Text
 from tomos.evaluate.mask_table import MaskTable
 from tomos.evaluate.mask_worst import Why
 from tomos.evaluate.report_data import Card, Choice, DataSummary, Notice, Training
+from tomos.types.words import Text
 
 
 @dataclass(frozen=True, slots=True, eq=False)

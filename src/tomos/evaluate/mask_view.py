@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tomos.evaluate.language import Words
 from tomos.evaluate.mask_report_data import MaskReport
 from tomos.evaluate.mask_table import MaskTable
 from tomos.evaluate.names import cases
+from tomos.types import Words
 
 UNITS = {
     "ml": Words("ml"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from tomos.evaluate.language import Words
 from tomos.evaluate.numbers import count
+from tomos.types import Words
 
 METRICS: dict[str, Words] = {
     "auroc": Words("AUROC", "AUROC"),
@@ -98,7 +99,16 @@ SPLITS = {
     "train": Words("training", "训练"),
     "val": Words("validation", "验证"),
     "test": Words("test", "测试"),
-    "fold": Words("held-out fold", "留出的一折"),
+    "fold": Words("held-out fold", "交叉验证留出"),
+}
+COLUMNS = {
+    "sex": Words("Sex", "性别"),
+    "age": Words("Age", "年龄"),
+    "site": Words("Site", "机构"),
+    "device": Words("Device", "设备"),
+    "date": Words("Date", "日期"),
+    "modality": Words("Modality", "模态"),
+    "view": Words("View", "体位"),
 }
 RULES = {
     "plateau": Words("middle of the plateau", "平台中点"),
@@ -108,6 +118,30 @@ RULES = {
     "cost": Words("stated costs", "给定代价"),
     "half": Words("one half", "二分之一"),
 }
+
+
+# What `metrics.json` says of its intervals (`Bootstrap.method`), part by part.
+INTERVALS = (
+    (r"bootstrap over ([\d,]+) patients", r"自助法，按患者重抽样（\1 名）"),
+    (r"bootstrap over ([\d,]+) images", r"自助法，按图像重抽样（\1 张）"),
+    (r"([\d,]+) resamples", r"\1 次"),
+    (r"stratified by class", "按类别分层"),
+    (r"([\d,]+) drawn again for want of a class", r"其中 \1 次因缺少某一类别而重抽"),
+)
+
+
+def intervals(metrics: Mapping[str, Any]) -> Words:
+    """How the intervals of `metrics.json` were made."""
+    said = str(metrics.get("intervals", ""))
+    zh = said
+    for pattern, form in INTERVALS:
+        zh = re.sub(rf"(?:^|, ){pattern}(?=,|$)", rf"，{form}", zh)
+    return Words(said, zh.removeprefix("，"))
+
+
+def machine(name: str) -> Words:
+    """AMD EPYC, 2 cores, Linux"""
+    return Words(name, re.sub(r", (\d+) cores?", r"，\1 核", name).replace(", ", "，"))
 
 
 def split(name: str) -> Words:

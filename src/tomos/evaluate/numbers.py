@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tomos.evaluate.language import Words
+from tomos.types import Words
 
 
 def figure(value: float | None, digits: int = 3) -> str:

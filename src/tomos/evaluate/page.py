@@ -8,7 +8,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from tomos.evaluate.language import Text, Words, attribute, both, words
+from tomos.evaluate.language import attribute, both
+from tomos.types.words import Text, Words, words
 
 # Nothing is fetched from anywhere; styles and the script are those inside the file.
 POLICY = (

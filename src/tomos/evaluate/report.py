@@ -6,9 +6,10 @@ from pathlib import Path
 
 from tomos.config import atomic_write
 from tomos.evaluate.checklist import checklist
-from tomos.evaluate.language import Words, both, words
+from tomos.evaluate.language import both
 from tomos.evaluate.mask_report_data import MaskReport
 from tomos.evaluate.mask_view import MaskView
+from tomos.evaluate.names import intervals
 from tomos.evaluate.page import page
 from tomos.evaluate.report_data import Report
 from tomos.evaluate.sections.cases import pictures
@@ -20,6 +21,7 @@ from tomos.evaluate.sections.summary import headline, per_class, verdict
 from tomos.evaluate.sections.use import operating
 from tomos.evaluate.sections.warnings import box, notices
 from tomos.evaluate.view import View, view
+from tomos.types.words import Words, words
 
 CONTENTS = {
     "figures": Words("Figures", "指标"),
@@ -93,10 +95,11 @@ def head(seen: View | MaskView) -> str:
 def foot(seen: View | MaskView) -> Words:
     """What the intervals are, and what the page is not."""
     level = f"{seen.metrics.get('level', 0.95):.0%}"
+    made = intervals(seen.metrics)
     return Words(
-        f"Intervals are {level}, {seen.metrics.get('intervals', '')}. This file is complete in "
+        f"Intervals are {level}, {made.en}. This file is complete in "
         "itself: it loads nothing from anywhere. Not a medical device; research use unless "
         "stated otherwise in the model card.",
-        f"区间为 {level}，按患者重抽样。本文件自成一体，不从任何地方加载内容。"
+        f"区间为 {level}，{made.zh}。本文件自成一体，不从任何地方加载内容。"
         "非医疗器械；除模型卡另有说明外仅供研究使用。",
     )

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tomos.evaluate.language import Text, Words
 from tomos.evaluate.table import Table
 from tomos.measures.operating import OperatingPoint
+from tomos.types.words import Text, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class DataSummary:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One line of the plan: what was chosen, and the sentence of reason."""
+    """One line of the plan: what was chosen (a bare text: a name, as in the plan), and why."""
 
     name: Text
-    value: str
+    value: Text
     reason: Text = ""
 
 

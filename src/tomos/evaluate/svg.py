@@ -11,7 +11,8 @@ from html import escape
 
 import numpy as np
 
-from tomos.evaluate.language import Text, attribute, words
+from tomos.evaluate.language import attribute
+from tomos.types.words import Text, words
 
 WIDTH, HEIGHT = 400, 300
 LEFT, RIGHT, TOP, BOTTOM = 48, 14, 12, 44

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tomos.evaluate.curves import ClassCurves, class_curves
-from tomos.evaluate.language import Words
 from tomos.evaluate.names import cases
 from tomos.evaluate.report_data import Report
 from tomos.evaluate.table import Table
+from tomos.types import Words
 
 MOST_CLASSES = 6
 TONES = ("a", "b", "c", "d", "e", "f")

@@ -15,6 +15,7 @@ parser sees them, and compressed DICOM pixels are decoded in a limited child pro
 
 from tomos.formats._colours import colour_of
 from tomos.formats._facts import Code, SegmentationFacts
+from tomos.formats._grid import slant
 from tomos.formats._inspect import inspect
 from tomos.formats._limits import LIMITS, Limits
 from tomos.formats._masks import mask_values, read_mask, write_mask, write_seg
@@ -43,6 +44,7 @@ __all__ = [
     "read_many",
     "read_mask",
     "series",
+    "slant",
     "surface",
     "surfaces",
     "write_mask",

@@ -15,6 +15,7 @@ from tomos.types import GeometryError, Image
 from tomos.types.image import Frame
 
 SAME = 1e-3  # of a voxel, at the farthest corner
+SQUARE = 0.01  # cosine between two axes that counts as none: 0.6 degrees, as for DICOM series
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +61,16 @@ def turn(
         if best is None or off < best.off:
             best = Turn(axes, flips, off)
     return best
+
+
+def slant(image: Image) -> float:
+    """Degrees between the two axes of a volume that are farthest from a right angle; 90 where that
+    is no more than rounding, and where no place or size is known."""
+    if not image.is_volume or image.frame == "pixel":
+        return 90.0
+    along = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0)
+    cosine = float(np.abs(np.triu(along.T @ along, 1)).max())
+    return 90.0 if cosine <= SQUARE else float(np.degrees(np.arccos(min(1.0, cosine))))
 
 
 def lay(

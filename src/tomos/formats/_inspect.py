@@ -9,7 +9,7 @@ from dataclasses import asdict
 import numpy as np
 
 from tomos.formats._limits import LIMITS, Limits
-from tomos.formats._reading import format_name, read, split_address
+from tomos.formats._reading import format_name, read_stored, split_address
 from tomos.types import Image
 
 
@@ -20,7 +20,7 @@ def inspect(address: str | os.PathLike[str], limits: Limits = LIMITS) -> dict:
     equal pixels of equal type have equal checksums, whatever the file around them.
     Raises FormatError with the reason when the file is refused.
     """
-    image = read(address, limits)
+    image = read_stored(address, limits)
     path, _ = split_address(address)
     low, high = extremes(image.pixels)
     return {

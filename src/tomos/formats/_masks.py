@@ -13,7 +13,13 @@ from tomos.formats._facts import SegmentationFacts
 from tomos.formats._grid import lay
 from tomos.formats._labels import check_values, kind_of, labels_of, readings, unexplained
 from tomos.formats._limits import LIMITS, Limits
-from tomos.formats._reading import format_name, read, series, split_address
+from tomos.formats._reading import (
+    format_name,
+    read,
+    read_stored,
+    series,
+    split_address,
+)
 from tomos.types import FormatError, Image, Mask, SettingsError
 
 
@@ -65,7 +71,7 @@ def mask_values(address: str | os.PathLike[str], limits: Limits = LIMITS) -> lis
     A picture with a palette of colours is told by its indices, but for GIF. Raises FormatError for
     what is no mask: fractions, negative values, channels that differ and are no colour.
     """
-    image = read(address, limits)
+    image = read_stored(address, limits)
     found = readings(image, *split_address(address))
     return np.unique(found[-1]).tolist()
 
@@ -155,10 +161,12 @@ def _own_names(image: Image) -> tuple[str, ...]:
 def _segmentation_file(path: Path, member: str, limits: Limits) -> Path | None:
     """The file where the address is a DICOM segmentation, as a file or as FOLDER#series."""
     if path.is_dir():
-        found = [one for one in series(path, limits) if member in ("", one.uid)]
-        if len(found) != 1 or found[0].modality != "SEG" or len(found[0].files) != 1:
+        from tomos.formats.dicom.stack import segmentation_files
+
+        found = segmentation_files(path, member, limits)
+        if len(found) != 1 or (not member and series(path, limits)):
             return None
-        path = found[0].files[0]
+        path = found[0]
     if format_name(path, limits) != "dicom":
         return None
     from tomos.formats.dicom.segmentation import is_segmentation

@@ -23,15 +23,30 @@ def read(address: str | os.PathLike[str], limits: Limits = LIMITS) -> Image:
 
     address  a path; `x.npz#train/12` (array `train_images`, row 12); `FOLDER#SeriesInstanceUID`;
              `file.dcm#3` (frame 3, counted from 0); FOLDER, where it holds one DICOM series
-    Raises FormatError (GeometryError, LimitError) with the reason when it cannot be read rightly.
+    Raises FormatError (GeometryError, LimitError) with the reason when it cannot be read rightly,
+    or is no image: a DICOM segmentation is read by `read_mask`.
     """
+    return _read(address, limits, as_stored=False)
+
+
+def read_stored(address: str | os.PathLike[str], limits: Limits = LIMITS) -> Image:
+    """As `read`, but of a DICOM segmentation the frames as they are stored."""
+    return _read(address, limits, as_stored=True)
+
+
+def _read(address: str | os.PathLike[str], limits: Limits, as_stored: bool) -> Image:
     path, member = split_address(address)
     try:
         if path.is_dir():
             from tomos.formats.dicom.stack import read_series
 
             return read_series(path, member, limits)
-        return _format_of(path, limits).read(path, member, limits)
+        format = _format_of(path, limits)
+        if as_stored and format.__name__.endswith(".dicom"):
+            from tomos.formats.dicom.reader import read_file
+
+            return read_file(path, member, limits, as_stored)
+        return format.read(path, member, limits)
     except MemoryError:
         raise FormatError(f"{address}: not enough memory to read it") from None
     except OSError as error:
@@ -83,12 +98,19 @@ def series(folder: str | os.PathLike[str], limits: Limits = LIMITS) -> list[Seri
 
 
 def is_image(path: str | os.PathLike[str]) -> bool:
-    """Whether the first bytes are those of a format that is read here (not whether it is whole)."""
+    """Whether the first bytes are those of a format that is read here (not whether it is whole).
+
+    They are not where they name a DICOM object that is no scan: a segmentation, contours, a report.
+    """
     try:
         head, _ = _head(Path(path))
     except OSError:
         return False
-    return bool(head) and any(format.sniff(head) for format in _formats())
+    from tomos.formats.dicom.kinds import says_no_scan
+
+    return (
+        bool(head) and any(format.sniff(head) for format in _formats()) and not says_no_scan(head)
+    )
 
 
 def split_address(address: str | os.PathLike[str]) -> tuple[Path, str]:

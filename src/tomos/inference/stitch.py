@@ -31,6 +31,7 @@ from tomos.inference.tiles import (
     weights,
 )
 from tomos.types import PackageError, Progress, SettingsError, Silent, TomosError
+from tomos.types.words import counted
 
 # (background, every other class) where no tile was run: exp(-20) is 2e-9.
 _SURE: dict[Scores, tuple[float, float]] = {"logits": (10.0, -10.0), "probabilities": (1.0, 0.0)}
@@ -186,8 +187,8 @@ class _Runner:
                 self.batch = min(self.tiling.smaller(len(part)), len(part) - 1)
                 if self.batch < 1:
                     raise OutOfMemory(
-                        f"{len(part)} tile(s) of {self.way.tile} with {self.classes} classes do "
-                        "not fit into memory; take smaller tiles"
+                        f"{counted(len(part), 'tile')} of {self.way.tile} with {self.classes} "
+                        "classes: not enough memory; take smaller tiles"
                     ) from None
                 watched.progress.say(
                     f"{len(part)} tiles at once do not fit into memory; going on with {self.batch}"

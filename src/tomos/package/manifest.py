@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from tomos.config import Settings
+from tomos.types.words import counted
 
 SCHEMA = 1
 Side = Annotated[int, Field(ge=1, le=4096)]
@@ -217,7 +218,8 @@ class Manifest(Settings):
         if own and self.kind != "mask":
             raise ValueError("graphs of several kinds (input) are for masks")
         if any(part.channels != self.input.channels for part in own):
-            raise ValueError(f"expected {self.input.channels} channel(s) of every graph's input")
+            wanted = counted(self.input.channels, "channel")
+            raise ValueError(f"expected {wanted} of every graph's input")
         if self.input.context and self.kind != "mask":
             raise ValueError("a context of slices is for masks")
         each = 2 * self.outputs if self.kind == "mask" else self.outputs

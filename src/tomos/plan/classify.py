@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 from tomos.plan.fingerprint import Fingerprint
 from tomos.plan.probe import Speed
-from tomos.types import PlanError
+from tomos.plan.sentences import COLOUR, GREY, told
+from tomos.types import PlanError, Words
+from tomos.types.words import joined, plain
 
 # Sides of square inputs worth trying, in pixels.
 LADDER = (28, 32, 48, 64, 96, 128, 160, 224, 320)
@@ -52,7 +54,7 @@ class Machine(Protocol):
         ...
 
 
-def prepare(fp: Fingerprint, size: tuple[int, int]) -> tuple[list[dict[str, Any]], str]:
+def prepare(fp: Fingerprint, size: tuple[int, int]) -> tuple[list[dict[str, Any]], Words]:
     """The steps from a file's pixels to the network's input, and why."""
     if fp.volumes > 0:
         raise PlanError(
@@ -60,25 +62,47 @@ def prepare(fp: Fingerprint, size: tuple[int, int]) -> tuple[list[dict[str, Any]
             "import single slices (one file or frame a case)"
         )
     steps: list[dict[str, Any]] = [{"step": "channels", "to": channels(fp)}]
-    reasons = ["colour kept" if channels(fp) == 3 else "no picture has colour: one channel"]
+    reasons = [COLOUR if channels(fp) == 3 else GREY]
     if "HU" in fp.units:
         steps.append({"step": "window", "source": "fixed", "centre": 0.0, "width": 2400.0})
-        reasons.append("CT values are absolute: one wide window, -1200 to 1200 HU, for all")
+        reasons.append(
+            Words(
+                "CT values are absolute: one wide window, -1200 to 1200 HU, for all",
+                "CT 值为绝对值：全部采用 -1200 至 1200 HU 的宽窗",
+            )
+        )
     elif any(not kind.endswith("int8") for kind in fp.types):
         steps.append({"step": "window", "source": "percentile", "low": 0.5, "high": 99.5})
-        reasons.append("more than 8 bits: the outermost half percent of values is clipped")
+        reasons.append(
+            Words(
+                "more than 8 bits: the outermost half percent of values is clipped",
+                "超过 8 位：两端各 0.5 % 的像素值被截断",
+            )
+        )
     mode = "pad" if fp.aspect > 2 else "stretch"
     steps.append({"step": "resize", "size": list(size), "mode": mode})
     reasons.append(
-        f"shapes differ by a factor of {fp.aspect:.2g}, so "
-        + ("the shape is kept and the rest filled" if mode == "pad" else "each axis is fitted")
+        Words(
+            f"shapes differ by a factor of {plain(fp.aspect)}, so ",
+            f"宽高比相差达 {plain(fp.aspect)} 倍，因此",
+        )
+        + (
+            Words("the shape is kept and the rest filled", "保持形状，其余部分填充")
+            if mode == "pad"
+            else Words("each axis is fitted", "各轴分别缩放")
+        )
     )
     if "HU" in fp.units:
         steps.append({"step": "normalise", "kind": "fixed", "mean": [0.5], "std": [0.25]})
     else:
         steps.append({"step": "normalise", "kind": "zscore"})
-        reasons.append("brightness depends on exposure, so each picture gets mean 0 and spread 1")
-    return steps, "; ".join(reasons)
+        reasons.append(
+            Words(
+                "brightness depends on exposure, so each picture gets mean 0 and spread 1",
+                "亮度取决于曝光，因此每幅图像归一化为均值 0、标准差 1",
+            )
+        )
+    return steps, joined(reasons, "; ", "；")
 
 
 def channels(fp: Fingerprint) -> int:
@@ -86,7 +110,7 @@ def channels(fp: Fingerprint) -> int:
     return 3 if fp.colour > 0.02 else 1
 
 
-def augment(fp: Fingerprint) -> tuple[list[dict[str, Any]], str]:
+def augment(fp: Fingerprint) -> tuple[list[dict[str, Any]], Words]:
     """The random changes that leave the label true, and why."""
     flips = [axis for axis in ("x", "y") if fp.told_apart[f"flip_{axis}"] < HARMLESS]
     free = len(flips) == 2 and fp.told_apart["transpose"] < HARMLESS
@@ -105,14 +129,21 @@ def augment(fp: Fingerprint) -> tuple[list[dict[str, Any]], str]:
     ]
     if channels(fp) == 3:
         steps.append({"step": "colour", "hue": 8.0, "saturation": [0.8, 1.25]})
-    told = ", ".join(f"{name} {value:.2f}" for name, value in fp.told_apart.items())
-    words = {0: "no flips", 1: f"flips along {flips[0] if flips else ''}", 2: "flips both ways"}
-    reason = (
-        f"a flipped picture is told from an upright one with accuracy {told}: {words[len(flips)]}"
-        f"{', any rotation' if free else ', small rotations only'}; small changes of place, size "
-        "and exposure, as between two takes"
+    return steps, _flipped(fp, flips, free)
+
+
+def _flipped(fp: Fingerprint, flips: list[str], free: bool) -> Words:
+    chosen = {
+        0: Words("no flips", "不翻转"),
+        1: Words(f"flips along {flips[0]}", f"沿 {flips[0]} 轴翻转") if flips else Words(""),
+        2: Words("flips both ways", "沿两轴翻转"),
+    }[len(flips)]
+    turned = Words("any rotation", "任意角度旋转")
+    turned = turned if free else Words("small rotations only", "仅小角度旋转")
+    return joined([told(fp.told_apart) + chosen, turned], ", ", "，") + Words(
+        "; small changes of place, size and exposure, as between two takes",
+        "；位置、大小和曝光略有变化，如同两次拍摄之间",
     )
-    return steps, reason
 
 
 def candidates(fp: Fingerprint) -> list[Candidate]:
@@ -156,7 +187,7 @@ class Choice:
     together: int
     threads: int
     pace: float
-    reason: str
+    reason: Words
 
     def seconds(self, shown: float) -> float:
         """Of learning, when an epoch shows so many pictures."""
@@ -204,24 +235,39 @@ def _fill(fp: Fingerprint, candidate: Candidate, speed: Speed, seconds: float, w
     members = rounds * together
     epochs = int(min(shown / members, 1.5 * full) // max(1, fp.n_cases))
     epochs = max(EPOCHS_LEAST if shown >= want else 1, min(EPOCHS_MOST, epochs))
-    reason = (
-        f"at {candidate.side} px one picture takes {1e3 * speed.seconds:.2g} ms to learn from "
-        f"here, so the minutes allow {shown:,.0f}; {want:,} are the least for one network, "
-        f"up to {full:,} make it better"
+    reason = _enough(candidate, speed, shown, want) + _several(members, together)
+    return Choice(candidate, speed, epochs, members, together, threads, pace, reason)
+
+
+def _enough(candidate: Candidate, speed: Speed, shown: float, want: int) -> Words:
+    side, pace, full = candidate.side, plain(1e3 * speed.seconds), FULL * want
+    return Words(
+        f"at {side} px one picture takes {pace} ms to learn from here, so the minutes allow "
+        f"{shown:,.0f}; {want:,} are the least for one network, up to {full:,} make it better",
+        f"边长 {side} 像素时，本机每学习一幅图像需 {pace} 毫秒，"
+        f"给定时间内可学习 {shown:,.0f} 幅次；"
+        f"一个网络至少需要 {want:,} 幅次，增至 {full:,} 幅次仍有提高",
     )
+
+
+def _several(members: int, together: int) -> Words:
+    said = Words("")
     if together > 1:
-        reason += (
+        said += Words(
             f"; a network this small leaves cores idle, so {together} are trained side by side, "
-            "which shows more in the same time"
+            "which shows more in the same time",
+            f"；网络较小，部分处理器核会空闲，因此同时训练 {together} 个，同样时间内学习更多图像",
         )
     if members > 1:
-        reason += f"; the answers of {members} networks are averaged"
-    return Choice(candidate, speed, epochs, members, together, threads, pace, reason)
+        said += Words(
+            f"; the answers of {members} networks are averaged", f"；{members} 个网络的预测取平均"
+        )
+    return said
 
 
 def train(
     fp: Fingerprint, choice: Choice, batch: int, seed: int, kind: str
-) -> tuple[dict[str, Any], str]:
+) -> tuple[dict[str, Any], Words]:
     """Optimiser, schedule, loss and averaging, and why."""
     counts = sorted(fp.counts.values())
     skew = counts[-1] / max(1, counts[0])
@@ -244,15 +290,19 @@ def train(
         "threads": choice.threads,
         "seed": seed,
     }
-    reason = (
+    reason = Words(
         "AdamW with warm-up and cosine decay; the average of the last weights is kept, which "
-        "is steadier than the last; targets are softened by 5 % against overconfidence"
+        "is steadier than the last; targets are softened by 5 % against overconfidence",
+        "AdamW，学习率先预热、再余弦衰减；保留末段权重的平均值，它比最后的权重更稳定；"
+        "标签平滑 5 %，以避免过度自信",
     )
     if skew > 4 and kind != "multilabel":
         values["balance"] = "sampler"
-        reason += (
+        reason += Words(
             f"; the largest class is {skew:.0f} times the smallest, so classes are drawn alike "
-            "and probabilities are carried back to how often each comes"
+            "and probabilities are carried back to how often each comes",
+            f"；最大类别的例数是最小类别的 {skew:.0f} 倍，因此各类别等概率抽取，"
+            "概率再按各类别的实际频率换算回来",
         )
     return values, reason
 

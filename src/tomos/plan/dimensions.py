@@ -15,7 +15,8 @@ from typing import Literal, get_args
 from tomos.config.plugins import did_you_mean
 from tomos.plan.mask_fingerprint import MaskFingerprint
 from tomos.plan.segment import ANISOTROPIC
-from tomos.types import PlanError
+from tomos.types import PlanError, Words
+from tomos.types.words import plain
 
 Ways = Literal["auto", "3d", "2d", "2.5d", "both"]
 WAYS: tuple[Ways, ...] = get_args(Ways)
@@ -44,8 +45,8 @@ KINDS: dict[Ways, tuple[Kind, ...]] = {
 }
 
 
-def dimensions(fp: MaskFingerprint, wish: Ways = "auto") -> tuple[Ways, str]:
-    """The way for volumes, and the sentence for the plan; "2d" and no sentence for pictures.
+def dimensions(fp: MaskFingerprint, wish: Ways = "auto") -> tuple[Ways, Words]:
+    """The way for volumes, and the sentence for the plan; "2d" and no words for pictures.
 
     Raises PlanError for an unknown wish, and for a wish that pictures cannot have.
     """
@@ -54,28 +55,43 @@ def dimensions(fp: MaskFingerprint, wish: Ways = "auto") -> tuple[Ways, str]:
     if fp.axes == 2:
         if wish not in ("auto", "2d"):
             raise PlanError(f"{wish}: expected volumes, these cases are pictures")
-        return "2d", ""
+        return "2d", Words("")
     if wish != "auto":
-        return wish, "as asked for"
+        return wish, Words("as asked for", "按要求")
     if not fp.placed:
-        return "3d", "how far slices lie apart is not known: networks of volumes"
+        return "3d", Words(
+            "how far slices lie apart is not known: networks of volumes",
+            "层间距未知：采用三维网络",
+        )
     spacing = fp.spacings[1]
     coarse = max(range(3), key=lambda axis: spacing[axis])
     apart = spacing[coarse] / min(spacing)
-    told = f"voxels are {apart:.3g} times as long along their longest side"
+    told = Words(
+        f"voxels are {plain(apart, 3)} times as long along their longest side",
+        f"体素最长边为最短边的 {plain(apart, 3)} 倍",
+    )
     if apart <= ANISOTROPIC:
-        return "3d", f"{told}: up to {ANISOTROPIC:g} a network of volumes sees all axes alike"
+        return "3d", told + Words(
+            f": up to {ANISOTROPIC:g} a network of volumes sees all axes alike",
+            f"：不超过 {ANISOTROPIC:g} 倍时，三维网络对各轴一视同仁",
+        )
     if coarse != 0:
         # A network of slices goes along the first axis of the prepared grid.
-        return "3d", f"{told}, but that is not the axis of the prepared slices: volumes"
-    if apart >= FAR:
-        return "2.5d", (
-            f"{told}: from {FAR:g} on a slice says little of the next one, so the network goes "
-            f"slice by slice and sees {CONTEXT} neighbour on each side"
+        return "3d", told + Words(
+            ", but that is not the axis of the prepared slices: volumes",
+            "，但最长边不在预处理后的层间方向：采用三维网络",
         )
-    return "both", (
-        f"{told}, between {ANISOTROPIC:g} and {FAR:g}: a network of volumes and one of slices with "
-        "their neighbours, whose probabilities are averaged"
+    if apart >= FAR:
+        return "2.5d", told + Words(
+            f": from {FAR:g} on a slice says little of the next one, so the network goes "
+            f"slice by slice and sees {CONTEXT} neighbour on each side",
+            f"：达到 {FAR:g} 倍时相邻层面关联很小，因此网络逐层处理，并参考两侧各 {CONTEXT} 层",
+        )
+    return "both", told + Words(
+        f", between {ANISOTROPIC:g} and {FAR:g}: a network of volumes and one of slices with "
+        "their neighbours, whose probabilities are averaged",
+        f"，介于 {ANISOTROPIC:g} 与 {FAR:g} 倍之间：同时采用三维网络和参考邻层的逐层网络，"
+        "概率取平均",
     )
 
 

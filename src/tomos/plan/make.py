@@ -11,8 +11,9 @@ from tomos.plan import classify, make_segment, recipe
 from tomos.plan.dimensions import WAYS
 from tomos.plan.fingerprint import Fingerprint, fingerprint
 from tomos.plan.probe import Speed, machine, multiply_adds, speed
-from tomos.plan.schema import Plan
+from tomos.plan.schema import Plan, told
 from tomos.types import PlanError, Progress, Silent
+from tomos.types.words import counted
 
 
 def make(
@@ -72,9 +73,10 @@ def learned(train: Dataset, val: Dataset) -> str:
 
 def _learnable(fp: Fingerprint, train: Dataset, target: str) -> None:
     if len(fp.counts) < 2:
+        known = counted(len(fp.counts), "class", "classes")
         raise PlanError(
-            f"{train.folder}: target {target!r} has {len(fp.counts)} class(es) with cases to learn "
-            f"from ({', '.join(fp.counts) or 'none'}); at least two are needed"
+            f"{train.folder}: target {target!r} has {known} with cases to learn from "
+            f"({', '.join(fp.counts) or 'none'}); at least two are needed"
         )
     if fp.n_val == 0:
         raise PlanError(f"{train.folder}: no case has split 'val'; import makes one, or add it")
@@ -123,12 +125,14 @@ def _by_rules(fp, minutes, seed, device, n_classes, kind) -> dict:
         "train": train,
         "predict": {"views": views},
         "budget": budget(fp, choice, minutes, device),
-        "reasons": {
-            "prepare": why_prepare,
-            "augment": why_augment,
-            "model": choice.reason,
-            "train": why_train,
-        },
+        **told(
+            {
+                "prepare": why_prepare,
+                "augment": why_augment,
+                "model": choice.reason,
+                "train": why_train,
+            }
+        ),
     }
 
 

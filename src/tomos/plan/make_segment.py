@@ -13,12 +13,17 @@ from tomos.plan import dimensions, segment
 from tomos.plan.dimensions import Kind, Ways
 from tomos.plan.mask_fingerprint import MaskFingerprint, mask_fingerprint
 from tomos.plan.probe import Speed, machine, multiply_adds, speed
-from tomos.plan.schema import Plan
-from tomos.types import PlanError, Progress
+from tomos.plan.schema import Plan, told
+from tomos.types import PlanError, Progress, Words
+from tomos.types.words import joined
 
 BESIDES = 1.1  # times the bare steps: reading, changing and judging patches, and saving
 NEARLY = 0.9  # of the least patches: what is left when they are dealt out to epochs and batches
-TOO_FEW = "; the minutes do not allow both enough patches, so volumes alone"
+TOO_FEW = Words(
+    "; the minutes do not allow both enough patches, so volumes alone",
+    "；给定时间内两者无法都学习足够的图块，因此仅用三维网络",
+)
+OF_SLICES, OF_VOLUMES = Words("slices: ", "逐层："), Words("volumes: ", "三维：")
 
 
 def make(
@@ -56,11 +61,13 @@ def make(
         "also": others,
         "predict": {"views": segment.views(fp, parts[0].form)},
         "budget": _budget(parts, minutes, device),
-        "reasons": {
-            **({"dimensions": why} if why else {}),
-            "prepare": why_prepare,
-            **{name: "; ".join(_told(parts, name)) for name in ("augment", "model", "train")},
-        },
+        **told(
+            {
+                "dimensions": why,
+                "prepare": why_prepare,
+                **{name: _reason(parts, name) for name in ("augment", "model", "train")},
+            }
+        ),
     }
     return parse(Plan, values, "plan")
 
@@ -88,10 +95,10 @@ class Part:
     choice: segment.Choice
     batch: int
     fields: dict[str, Any]
-    reasons: dict[str, str]
+    reasons: dict[str, Words]
 
 
-def kinds_for(fp: MaskFingerprint, wish: Wish, timing: Timing) -> tuple[list[Part], str]:
+def kinds_for(fp: MaskFingerprint, wish: Wish, timing: Timing) -> tuple[list[Part], Words]:
     """The kinds of network, the minutes shared evenly, and why these."""
     chosen, why = dimensions.dimensions(fp, wish.ways)
     kinds = dimensions.KINDS[chosen] if fp.axes == 3 else (Kind(),)
@@ -122,15 +129,13 @@ def _part(fp: MaskFingerprint, kind: Kind, wish: Wish, timing: Timing) -> Part:
     return Part(kind, found, choice, batch, fields, reasons)
 
 
-def _told(parts: Sequence[Part], name: str) -> list[str]:
+def _reason(parts: Sequence[Part], name: str) -> Words:
     """The reasons of each kind; what several have in common is said once."""
-    if len(parts) == 1:
-        return [parts[0].reasons[name]]
-    told = [part.reasons[name] for part in parts]
-    if len(set(told)) == 1:
-        return told[:1]
-    whose = ("slices: " if part.kind.flat else "volumes: " for part in parts)
-    return [who + what for who, what in zip(whose, told, strict=True)]
+    each = [part.reasons[name] for part in parts]
+    if len(set(each)) == 1:
+        return each[0]
+    whose = (OF_SLICES if part.kind.flat else OF_VOLUMES for part in parts)
+    return joined([who + what for who, what in zip(whose, each, strict=True)], "; ", "；")
 
 
 @dataclass(frozen=True, slots=True)

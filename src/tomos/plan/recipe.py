@@ -16,9 +16,11 @@ from tomos.config.plugins import did_you_mean
 from tomos.plan import classify
 from tomos.plan.fingerprint import Fingerprint
 from tomos.plan.probe import machine, speed
+from tomos.plan.schema import told
 from tomos.tasks import classify as task
-from tomos.types import PlanError
+from tomos.types import PlanError, Words
 
+KINDS = {"class": "单标签", "multilabel": "多标签", "ordinal": "有序等级"}
 FOLDER = Path(__file__).parent / "recipes"
 
 
@@ -30,6 +32,7 @@ class Recipe(Settings):
     """
 
     source: str
+    source_zh: str = ""
     kind: Literal["classify"] = "classify"
     size: tuple[int, ...] = ()
     longest: int = Field(4096, gt=0)
@@ -100,22 +103,27 @@ def fill(
             "machine": machine(),
             "device": device,
         },
-        "reasons": {"recipe": recipe.source + why_loss},
+        **told({"recipe": Words(recipe.source, recipe.source_zh) + why_loss}),
     }
 
 
-def _loss(train: dict[str, Any], kind: str) -> tuple[dict[str, Any], str]:
+def _loss(train: dict[str, Any], kind: str) -> tuple[dict[str, Any], Words]:
     """The loss settings that the recipe leaves open or cannot mean for `kind`, and why."""
     stated, usual = train.get("loss", ""), task.loss(kind)
     if stated == usual:
-        return {}, ""
+        return {}, Words("")
     if stated:
         from tomos.measures import losses
 
         if stated in losses.fitting(kind):
-            return {}, ""
+            return {}, Words("")
     options = {"loss": usual, "loss_options": {}} if stated else {"loss": usual}
     if not stated and kind == "class":
-        return options, ""
-    instead = f" instead of its {stated}" if stated else ""
-    return options, f"; the loss {usual}{instead}, since the target is {kind}"
+        return options, Words("")
+    instead = (
+        Words(f" instead of its {stated}", f"（而非原定的 {stated}）") if stated else Words("")
+    )
+    return options, Words(
+        f"; the loss {usual}{instead.en}, since the target is {kind}",
+        f"；损失采用 {usual}{instead.zh}，因为目标为{KINDS[kind]}",
+    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from tomos.config import Settings
+from tomos.transforms.views import view
+from tomos.types import SettingsError, Words
 
 MOST = 16  # networks of a run
 
@@ -151,6 +155,12 @@ class Plan(Settings):
     budget: BudgetPart
     also: tuple[AlsoPart, ...] = ()
     reasons: dict[str, str] = Field(default_factory=dict)
+    reasons_zh: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def why(self) -> dict[str, Words]:
+        """The reasons in both languages."""
+        return {name: Words(en, self.reasons_zh.get(name, "")) for name, en in self.reasons.items()}
 
     @property
     def axes(self) -> int:
@@ -185,6 +195,8 @@ class Plan(Settings):
             raise ValueError("further kinds of network (also) are for masks")
         if len(self.networks) > MOST:
             raise ValueError(f"expected at most {MOST} networks, got {len(self.networks)}")
+        for kind in self.kinds:
+            _check_views(self.predict.views, kind.size)
         for kind in self.kinds if self.task == "segment" else ():
             flat = len(kind.size) == 2 and self.axes == 3
             if len(kind.size) != self.axes and not flat:
@@ -198,3 +210,25 @@ class Plan(Settings):
                     f"spacing has three numbers, got the size {kind.size} and {self.spacing}"
                 )
         return self
+
+
+def told(why: Mapping[str, Words]) -> dict[str, dict[str, str]]:
+    """Reasons as the two tables of a plan that keep them; no words are left out."""
+    return {
+        "reasons": {name: words.en for name, words in why.items() if words},
+        "reasons_zh": {name: words.zh for name, words in why.items() if words and words.zh},
+    }
+
+
+def _check_views(views: tuple[str, ...], size: tuple[int, ...]) -> None:
+    """Before learning, not after: what `inference` would refuse in the model file."""
+    for name in views:
+        try:
+            swaps = view(np.zeros((1, 2)), name).shape != (1, 2)
+        except SettingsError as error:
+            raise ValueError(f"predict.views: {error}") from None
+        if swaps and len(set(size[-2:])) > 1:
+            raise ValueError(
+                f"predict.views: {name!r} swaps Y and X, which needs a size with both alike, got "
+                f"{size}; leave the view out, or choose such a size"
+            )

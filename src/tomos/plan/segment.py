@@ -12,8 +12,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from tomos.plan import sentences
 from tomos.plan.mask_fingerprint import EVEN, MaskFingerprint
 from tomos.plan.probe import Speed
+from tomos.types import Words
+from tomos.types.words import joined
 
 ANISOTROPIC = 3.0  # times: an axis that is so much coarser keeps a finer grid than its median
 LEAST = 4  # voxels of a side of the coarsest maps
@@ -103,41 +106,34 @@ def channels(fp: MaskFingerprint) -> int:
     return 3 if fp.colour > 0.02 else 1
 
 
-def prepare(fp: MaskFingerprint) -> tuple[list[dict[str, Any]], str]:
+def prepare(fp: MaskFingerprint) -> tuple[list[dict[str, Any]], Words]:
     """The steps from a file's pixels to the network's input, and why."""
     steps: list[dict[str, Any]] = [{"step": "channels", "to": channels(fp)}]
-    reasons = ["colour kept" if channels(fp) == 3 else "no picture has colour: one channel"]
+    reasons = [sentences.COLOUR if channels(fp) == 3 else sentences.GREY]
     if fp.axes == 3:
         steps.append({"step": "orient"})
     target = spacing(fp)
     if fp.placed and fp.axes == 3:
         steps.append({"step": "resample", "spacing": list(target)})
-        shown = " x ".join(f"{value:g}" for value in target)
-        reasons.append(f"the median grid of the cases, {shown} mm, for all")
+        reasons.append(sentences.grid(target))
     else:
-        reasons.append("every case keeps its own grid")
+        reasons.append(sentences.OWN_GRID)
     mean, std, low, high = fp.inside
     if uneven(fp):
         steps.append({"step": "even", "window": EVEN})
-        reasons.append(
-            "light is evened out: the labels then lie further from the rest ("
-            + ", ".join(f"{n} {of.apart:.2f} -> {of.apart_even:.2f}" for n, of in fp.labels.items())
-            + " spreads)"
-        )
+        gains = {name: (of.apart, of.apart_even) for name, of in fp.labels.items()}
+        reasons.append(sentences.evened(gains))
     if "HU" in fp.units:
         centre, width = (low + high) / 2, max(1.0, high - low)
         steps.append({"step": "window", "source": "fixed", "centre": centre, "width": width})
         # A window brings its range to 0..1; mean and spread go along.
         scale = {"mean": [(mean - low) / width], "std": [std / width]}
         steps.append({"step": "normalise", "kind": "fixed", **scale})
-        reasons.append(
-            f"CT values are absolute: clipped to {low:g} .. {high:g} HU, where all but 1 % of the "
-            "values inside the labels lie, then their mean and spread"
-        )
+        reasons.append(sentences.clipped(low, high))
     else:
         steps.append({"step": "normalise", "kind": "zscore"})
-        reasons.append("brightness depends on exposure: each case gets mean 0 and spread 1")
-    return steps, "; ".join(reasons)
+        reasons.append(sentences.EXPOSURE)
+    return steps, joined(reasons, "; ", "；")
 
 
 def uneven(fp: MaskFingerprint) -> bool:
@@ -243,7 +239,7 @@ def views(fp: MaskFingerprint, found: Form) -> tuple[str, ...]:
     return ("identity", *(f"flip_{axis}" for axis in free), *both)
 
 
-def augment(fp: MaskFingerprint, found: Form) -> tuple[list[dict[str, Any]], str]:
+def augment(fp: MaskFingerprint, found: Form) -> tuple[list[dict[str, Any]], Words]:
     """The random changes that leave the mask true, and why."""
     free = flips(fp, found)
     coarse = fp.axes == 3 and found.kernels[0][0] < max(found.kernels[0])
@@ -263,16 +259,9 @@ def augment(fp: MaskFingerprint, found: Form) -> tuple[list[dict[str, Any]], str
         {"step": "brightness", "shift": 0.25, "probability": 0.3},
         {"step": "gamma", "gamma": [0.7, 1.5], "probability": 0.3},
     ]
-    told = ", ".join(f"{name} {value:.2f}" for name, value in fp.told_apart.items())
-    words = f"flips along {', '.join(free)}" if free else "no flips"
-    if any(fp.told_apart[f"flip_{axis}"] >= HARMLESS for axis in free):
-        words += ", since a patch sees a small part and the labels have no side"
-    plane = "; turned in the plane of the slices only" if coarse else ""
-    return steps, (
-        f"a flipped picture is told from an upright one with accuracy {told}: {words}{plane}; "
-        f"changes of exposure as between two scans, and of place and size for {MOVED:.0%} of the "
-        "patches, since resampling blurs"
-    )
+    small = any(fp.told_apart[f"flip_{axis}"] >= HARMLESS for axis in free)
+    why = sentences.told(fp.told_apart) + sentences.flips(free, small)
+    return steps, why + (sentences.IN_PLANE if coarse else "") + sentences.moved(MOVED)
 
 
 class Machine(Protocol):
@@ -294,7 +283,7 @@ class Choice:
     speed: Speed
     epochs: int
     patches: int
-    reason: str
+    reason: Words
 
     @property
     def seconds(self) -> float:
@@ -322,11 +311,7 @@ def choose(found: Form, minutes: float, machine: Machine, batch: int) -> Choice:
     shown = seconds / speed.seconds
     epochs = int(max(1, min(EPOCHS, shown // (4 * batch))))
     patches = max(1, round(shown / epochs / batch)) * batch
-    reason = (
-        f"a patch of {' x '.join(map(str, found.patch))} takes {1e3 * speed.seconds:.2g} ms to "
-        f"learn from here by {net.name} of {net.width} maps, so the minutes allow {shown:,.0f}; "
-        f"about {SHOWN:,} are the least for a network so strong"
-    )
+    reason = sentences.enough(found.patch, net, speed.seconds, shown, SHOWN)
     return Choice(net, speed, epochs, patches, reason)
 
 
@@ -337,23 +322,17 @@ def tiny(fp: MaskFingerprint, found: Form) -> list[str]:
     return [name for name, of in fp.labels.items() if of.pieces and of.piece * finer < most]
 
 
-def loss(fp: MaskFingerprint, found: Form) -> tuple[dict[str, Any], str]:
+def loss(fp: MaskFingerprint, found: Form) -> tuple[dict[str, Any], Words]:
     """Which loss, and why."""
     small = tiny(fp, found)
     if small:
-        return {"loss": "tversky", "loss_options": {"cross_entropy": 1.0}}, (
-            f"pieces of {', '.join(small)} are tiny: Tversky, which minds what is missed more than "
-            "what is added, with cross-entropy, which teaches every voxel"
-        )
-    return {"loss": "dice_cross_entropy"}, (
-        "Dice and cross-entropy together: the one does not mind how small a label is, the other "
-        "teaches every voxel"
-    )
+        return {"loss": "tversky", "loss_options": {"cross_entropy": 1.0}}, sentences.tversky(small)
+    return {"loss": "dice_cross_entropy"}, sentences.DICE
 
 
 def train(
     fp: MaskFingerprint, found: Form, choice: Choice, batch: int, seed: int
-) -> tuple[dict[str, Any], str]:
+) -> tuple[dict[str, Any], Words]:
     """Optimiser, schedule, loss and sampling, and why."""
     steps = choice.epochs * choice.patches // batch
     error, why = loss(fp, found)
@@ -375,9 +354,4 @@ def train(
         "threads": choice.speed.threads,
         "seed": seed,
     }
-    reason = (
-        f"{why}; half of the patches are cut around a labelled voxel, labels alike and small "
-        "pieces not hidden by large ones; AdamW with cosine decay, the average of the last weights "
-        "is kept"
-    )
-    return values, reason
+    return values, why + sentences.SAMPLED

@@ -23,7 +23,7 @@ def serve(
     port: int = 8080,
     browser: bool = False,
     threads: int = 0,
-    backend: str = "onnxruntime",
+    backend: str = "auto",
     max_upload_mb: int = 256,
     queue: int = 32,
     timeout: float | None = None,

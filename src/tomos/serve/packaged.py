@@ -34,7 +34,7 @@ class PackagedReader(ModelFile[Predictor]):
         self,
         file: Package | Path,
         threads: int = 1,
-        backend: str = "onnxruntime",
+        backend: str = "auto",
         limits: Limits = LIMITS,
     ):
         super().__init__(file, Predictor, threads, backend, limits)
@@ -47,10 +47,10 @@ class PackagedReader(ModelFile[Predictor]):
     def write(self, image: Image, prediction: Prediction, folder: Path, stem: str) -> Written:
         return Written({}, {})
 
-    def explain(self, image: Image, prediction: Prediction) -> HeatMap | None:
+    def explain(self, image: Image, prediction: Prediction) -> HeatMap | str:
         label = self._asked(prediction)
         if label is None:
-            return None
+            return "the model called no class whose probability could be explained"
         method = self.manifest.map_method
         return HeatMap(method, label, explain.heatmap(self._predictor, image, label))
 
@@ -76,7 +76,7 @@ class PackagedReader(ModelFile[Predictor]):
 def load_all(
     paths: Iterable[Path],
     threads: int = 1,
-    backend: str = "onnxruntime",
+    backend: str = "auto",
     limits: Limits = LIMITS,
     trust: str | None = None,
     mask_threads: int = 0,

@@ -16,6 +16,10 @@ from tomos.serve.refusal import Refusal
 from tomos.types import FormatError, Image, MissingExtra, Prediction, Progress
 from tomos.workflows.mask_files import written
 
+NO_MAP = (
+    "of a mask no heat map is drawn here: covering a scan part by part takes minutes; tomos "
+    "explain draws what the score of an outline depends on"
+)
 # Forms of `tomos predict` -> what they are called in an answer.
 FORMS = {"nifti": "mask", "doubt": "doubt", "dicom-seg": "dicom-seg"}
 
@@ -34,7 +38,7 @@ class MaskReader(ModelFile[MaskPredictor]):
         self,
         file: Package | Path,
         threads: int = 0,
-        backend: str = "onnxruntime",
+        backend: str = "auto",
         limits: Limits = LIMITS,
     ):
         super().__init__(file, MaskPredictor, threads, backend, limits)
@@ -64,8 +68,9 @@ class MaskReader(ModelFile[MaskPredictor]):
             files |= {name: Path(path) for name, path in made.items()}
         return Written(files, left_out)
 
-    def explain(self, image: Image, prediction: Prediction) -> HeatMap | None:
-        return None  # the mask is the map
+    def explain(self, image: Image, prediction: Prediction) -> HeatMap | str:
+        """None: hundreds of runs of the network for one volume would let all others wait."""
+        return NO_MAP
 
     def example(self) -> Sample | None:
         image = self._predictor.example()

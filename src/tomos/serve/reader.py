@@ -75,8 +75,8 @@ class Reader(Protocol):
     def write(self, image: Image, prediction: Prediction, folder: Path, stem: str) -> Written:
         """The files of a prediction that has a mask, in `folder`."""
 
-    def explain(self, image: Image, prediction: Prediction) -> HeatMap | None:
-        """The heat map of the label that was given; None where there is none."""
+    def explain(self, image: Image, prediction: Prediction) -> HeatMap | str:
+        """The heat map of the label that was given; where there is none, why."""
 
     def example(self) -> Sample | None:
         """A synthetic image to try the model on, never a patient's; None where there is none."""

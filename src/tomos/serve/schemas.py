@@ -173,6 +173,11 @@ READ_ANSWER: dict[str, Any] = {
                             },
                         },
                     },
+                    "no_map": {
+                        "type": "string",
+                        "description": "why there is no heat map, where one was asked for: of "
+                        "masks there is none",
+                    },
                     "mask": MASK,
                     "seconds": {"type": "object"},
                 },

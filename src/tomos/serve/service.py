@@ -18,7 +18,7 @@ from tomos.serve.desk import Desk, Limits, Ticket
 from tomos.serve.masks import Drawn, drawn, mask_of
 from tomos.serve.metrics import Metrics, server_metrics
 from tomos.serve.pictures import heat_png, picture, values
-from tomos.serve.reader import Reader, Shelf, Written
+from tomos.serve.reader import HeatMap, Reader, Shelf, Written
 from tomos.serve.refusal import from_error, in_our_words
 from tomos.serve.results import Results
 from tomos.serve.unpack import unpack
@@ -32,7 +32,7 @@ class Wishes(Settings):
     model: str = Field("", description="which model; the first when absent")
     picture: bool = Field(True, description="with the displayed picture as PNG")
     values: bool = Field(False, description="with exact grey values, where deeper than 8 bits")
-    heat: bool = Field(True, description="with the heat map as PNG")
+    heat: bool = Field(True, description="with the heat map as PNG, or why there is none")
     member: int | None = Field(
         None, ge=0, description="which image of a file that holds several, or slice of a volume"
     )
@@ -100,7 +100,7 @@ class Service:
         try:
             prediction = self.predict(reader, image, ticket)
             ticket.check()
-            heat = reader.explain(image, prediction) if wishes.heat else None
+            heat = reader.explain(image, prediction) if wishes.heat else ""
         except TomosError as error:
             raise from_error(error, upload.path, upload.name) from None
         predicted = time.perf_counter()
@@ -109,7 +109,8 @@ class Service:
             "model": reader.name,
             "prediction": {**prediction.to_json(), "input": upload.name},
             "image": {**facts(image), "members": members, "member": wishes.member or 0},
-            "maps": [_map(heat)] if heat is not None else [],
+            "maps": [] if isinstance(heat, str) else [_map(heat)],
+            **({"no_map": heat} if heat and isinstance(heat, str) else {}),
             "seconds": {"read": round(read - started, 4), "model": round(predicted - read, 4)},
         }
         shown = image
@@ -192,7 +193,7 @@ def _pictures(image: Image, wishes: Wishes) -> dict[str, Any]:
     return answer
 
 
-def _map(heat) -> dict[str, Any]:
+def _map(heat: HeatMap) -> dict[str, Any]:
     png, width, height = heat_png(heat.image)
     return {
         "method": heat.method,

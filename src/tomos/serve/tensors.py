@@ -15,6 +15,7 @@ import numpy as np
 
 from tomos.serve.refusal import Refusal
 from tomos.types import Image
+from tomos.types.words import counted
 
 COLOURS = (1, 3)
 
@@ -64,7 +65,8 @@ def to_image(array: np.ndarray, channels: int, last: bool) -> Image:
         array = np.moveaxis(array, -1, 0)
     if array.ndim != 3 or array.shape[0] not in COLOURS or 0 in array.shape:
         layout = "(Y, X) or (Y, X, C)" if last else "(C, Y, X)"
-        raise Refusal(400, "tensor", f"expected one picture {layout} of {channels} channel(s), "
+        wanted = counted(channels, "channel")
+        raise Refusal(400, "tensor", f"expected one picture {layout} of {wanted}, "
                       f"got shape {list(array.shape)}; a volume is sent as a file, which says its "
                       "spacing")  # fmt: skip
     span = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0)}.get(str(array.dtype))

@@ -304,7 +304,8 @@ def overtime(plan: Plan) -> float:
 def _fingerprint(plan: Plan, data: Any, val: Any) -> str:
     """Of all that decides the weights: the plan without its words and forecasts, and the data's
     size (the plan names their checksum)."""
-    told = plan.model_dump(mode="json", exclude={"reasons", "budget", "fingerprint", "predict"})
+    words = {"reasons", "reasons_zh", "budget", "fingerprint", "predict"}
+    told = plan.model_dump(mode="json", exclude=words)
     # Which networks are trained at the same time changes none of them.
     del told["train"]["together"]
     size = subjects.of(plan).size

@@ -20,6 +20,7 @@ from tomos.types.image import Image, Origin, Window
 from tomos.types.mask import Mask
 from tomos.types.prediction import Answer, Prediction
 from tomos.types.progress import Progress, Silent
+from tomos.types.words import Words
 
 __all__ = [
     "Answer",
@@ -44,4 +45,5 @@ __all__ = [
     "TomosError",
     "TrainingError",
     "Window",
+    "Words",
 ]

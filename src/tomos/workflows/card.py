@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tomos.evaluate import Words
 from tomos.package import Manifest
 from tomos.plan import Plan
+from tomos.types.words import Words, counted
 
 
 def card(manifest: Manifest, plan: Plan) -> Words:
@@ -14,7 +14,7 @@ def card(manifest: Manifest, plan: Plan) -> Words:
     people = "patients" if data.get("patients_known") else "cases (patients not named)"
     en = (
         f"# {manifest.name}\n\n"
-        f"Tells {classes} apart in single pictures. {len(manifest.graphs)} network(s) "
+        f"Tells {classes} apart in single pictures. {counted(len(manifest.graphs), 'network')}, "
         f"{plan.model.name} at {' x '.join(map(str, plan.size))} pixels, trained from "
         f"{'a weight file' if plan.model.weights else 'scratch'} on {data['n_train']} pictures, "
         f"with {data['n_val']} to choose threshold and confidence, of {data['n_patients']} "
@@ -38,12 +38,12 @@ def mask_card(manifest: Manifest, plan: Plan) -> Words:
     """The card of a model for masks, in English and Chinese."""
     data, names = manifest.dataset, manifest.class_names
     people = "patients" if data.get("patients_known") else "cases (patients not named)"
-    kind, kind_zh = ("volumes", "三维影像") if len(plan.size) == 3 else ("pictures", "图像")
+    kind, kind_zh = ("volumes", "三维影像") if plan.axes == 3 else ("pictures", "图像")
     tile = " x ".join(map(str, plan.size))
     start = "a weight file" if plan.model.weights else "scratch"
     en = (
         f"# {manifest.name}\n\n"
-        f"Outlines {', '.join(names)} in {kind}. {len(manifest.graphs)} network(s) "
+        f"Outlines {', '.join(names)} in {kind}. {counted(len(manifest.graphs), 'network')}, "
         f"{plan.model.name}, tiles of {tile}, trained from {start} on {data['n_train']} cases, "
         f"with {data['n_val']} to decide what is kept and when to refer, of "
         f"{data['n_patients']} {people} in {data['name']}.\n\n"

@@ -8,6 +8,7 @@ from typing import Any
 from tomos import config, package
 from tomos.inference.verdict import is_finding
 from tomos.package import Package
+from tomos.types.words import counted
 
 
 def describe(source: str | Path, trust: str | Path | None = None) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def in_words(summary: dict[str, Any]) -> str:
 
 def _model_words(s: dict[str, Any]) -> str:
     size = " x ".join(map(str, s["input"]["size"]))
+    units = "voxels" if len(s["input"]["size"]) == 3 else "pixels"
     network = s["network"]["name"] or "a network"
     graphs = f", {len(s['graphs'])} graphs averaged" if len(s["graphs"]) > 1 else ""
     lines = [
@@ -54,7 +56,7 @@ def _model_words(s: dict[str, Any]) -> str:
         f"  made        {s['created'] or 'unknown'}, {sum(s['bytes'].values()) / 1e6:.1f} MB, "
         f"SHA-256 {s['sha256'][:16]}...",
         f"  answers     {s['target']}: {_classes(s)}",
-        f"  input       {s['input']['channels']} channel(s), {size} pixels after "
+        f"  input       {counted(s['input']['channels'], 'channel')}, {size} {units} after "
         f"{' -> '.join(step.get('step', '?') for step in s['prepare']) or 'no preparation'}",
         f"  network     {network}{graphs}, {s['graphs'][0]['precision']}, "
         f"views {', '.join(s['views'])}, map by {s['map_method']}",
@@ -104,7 +106,7 @@ def _envelope(envelope: dict[str, Any]) -> list[str]:
             words.append("/".join(seen))
     words += ["colour" if colour else "grey" for colour in facts.get("colour", [])]
     if facts.get("side"):
-        words.append(f"sides {facts['side'][0]:.0f} to {facts['side'][1]:.0f} px")
+        words.append(f"sides {facts['side'][0]:.0f} to {facts['side'][1]:.0f} pixels")
     looks = sorted((envelope.get("looks") or {}).get("usual") or {})
     if looks:
         words.append(f"looks judged by {', '.join(looks)}")
@@ -136,8 +138,8 @@ def _plan_words(s: dict[str, Any]) -> str:
         f"  learns      {s['target']}: {', '.join(s['classes'])}",
         f"  from        {s['dataset']['n_train']} training and {s['dataset']['n_val']} validation "
         f"cases of {s['dataset']['n_patients']} patients",
-        f"  network     {s['model']['name']} at {' x '.join(map(str, s['size']))} px, "
-        f"{train['members']} of them",
+        f"  network     {s['model']['name']} at {' x '.join(map(str, s['size']))} "
+        f"{'voxels' if len(s['size']) == 3 else 'pixels'}, {train['members']} of them",
         f"  by          {train['optimiser']}, {train['loss']}, {train['epochs']} epochs of batches "
         f"of {train['batch']}, learning rate {train['learning_rate']:g}",
         f"  foreseen    {budget['predicted_seconds'] / 60:.1f} minutes and "

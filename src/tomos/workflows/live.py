@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from tomos.evaluate import Words
 from tomos.evaluate.live_page import Live, write_live
+from tomos.evaluate.names import machine
 from tomos.plan import Plan
+from tomos.plan.sentences import UNITS
 from tomos.types import Progress, StorageError
+from tomos.types.words import Words, counted, times
 
 PAGE, LOG = "live.html", "log.jsonl"
 EVERY = 5.0  # seconds between two writings
@@ -62,15 +64,6 @@ class Watched:
         return (time.monotonic() - since) / (self._done - start) * (self._total - self._done)
 
     def _write(self, state: str) -> None:
-        plan = self._plan
-        size = " x ".join(map(str, plan.size))
-        facts = [
-            (Words("Model", "模型"), f"{plan.train.members} x {plan.model.name}, {size} px"),
-            (Words("Learning", "学习"), f"{plan.train.optimiser}, {plan.train.learning_rate:g}, "
-             f"{plan.train.epochs} epochs, batch {plan.train.batch}"),
-            (Words("Data", "数据"), f"{plan.dataset.n_train} + {plan.dataset.n_val}"),
-            (Words("Machine", "机器"), plan.budget.machine),
-        ]  # fmt: skip
         live = Live(
             title=self._title,
             state=state,
@@ -78,13 +71,52 @@ class Watched:
             total=self._total,
             left=self._left(),
             epochs=_epochs(self._run / LOG),
-            facts=facts,
+            facts=_facts(self._plan),
             notes=tuple(self._notes),
             written=time.strftime("%Y-%m-%d %H:%M:%S"),
         )
         with contextlib.suppress(StorageError):
             write_live(self._run / PAGE, live)
         self._written = time.monotonic()
+
+
+def kind_said(kind: Plan, networks: int) -> Words:
+    """How many networks of a kind there are, of what, and what they see."""
+    sides, units, name = times(kind.size), UNITS[len(kind.size)], kind.model.name
+    said = Words(
+        f"{networks} x {name}, {sides.en} {units.en}",
+        f"{networks} 个 {name}，{sides.zh} {units.zh}",
+    )
+    if not kind.context:
+        return said
+    seen = 2 * kind.context + 1
+    return said + Words(f", {seen} slices at once", f"，一次看 {seen} 层")
+
+
+def _facts(plan: Plan) -> list[tuple[Words, Words | str]]:
+    """What the page says of the plan; of several kinds of network, which of them are meant."""
+    facts: list[tuple[Words, Words | str]] = []
+    first = 1
+    for kind in plan.kinds:
+        last = first + kind.train.members - 1
+        own = f"{first}" if first == last else f"{first}-{last}"
+        en, zh = (f", network {own}", f"（网络 {own}）") if plan.also else ("", "")
+        train = kind.train
+        start = f"{train.optimiser}, {train.learning_rate:g}"
+        learning = Words(
+            f"{start}, {counted(train.epochs, 'epoch')}, batch {train.batch}",
+            f"{start}，{train.epochs} 轮，批大小 {train.batch}",
+        )
+        facts += [
+            (Words(f"Model{en}", f"模型{zh}"), kind_said(kind, kind.train.members)),
+            (Words(f"Learning{en}", f"学习{zh}"), learning),
+        ]
+        first = last + 1
+    return [
+        *facts,
+        (Words("Data", "数据"), f"{plan.dataset.n_train} + {plan.dataset.n_val}"),
+        (Words("Machine", "机器"), machine(plan.budget.machine)),
+    ]
 
 
 def _epochs(log: Path) -> list[dict]:

@@ -158,6 +158,7 @@ def _with_decision(
     classes = predictor.classes
     plain: list[Any] = []
     kept: list[Any] = []
+    single: list[list[bool]] = []
     ratios: list[list[float]] = []
     cases = val.cases[:MOST]
     for done, case in enumerate(cases, 1):
@@ -172,11 +173,13 @@ def _with_decision(
         labels = answer.mask.labels
         for labelled, into in ((labels, plain), (segment.cleaned(labels, classes, classes), kept)):
             into.append(measure(labelled, truth.labels, classes, image.spacing, 1.0))
+        single.append(_single(truth.labels, classes))
         ratios.append([_ratio(answer.amounts[name], answer.mask.unit) for name in classes])
     if not plain:
         return manifest
     gains = figure_table(kept, "dice") - figure_table(plain, "dice")
-    largest = [name for name, column in zip(classes, gains.T, strict=True) if _better(column)]
+    pieces = [all(each) for each in zip(*single, strict=True)]
+    largest = [name for name, *of in zip(classes, gains.T, pieces, strict=True) if _better(*of)]
     part = manifest.mask.model_copy(
         update={
             "largest": tuple(dict.fromkeys([*manifest.mask.largest, *largest])),
@@ -186,13 +189,20 @@ def _with_decision(
     return manifest.model_copy(update={"mask": part})
 
 
-def _better(gains: np.ndarray) -> bool:
-    """Whether Dice is higher by more than chance; NaN where a case has not the class. Two images of
-    vessels once gained by chance what others lost."""
+def _single(labels: np.ndarray, classes: Sequence[str]) -> list[bool]:
+    """Of each class, whether it is in one piece or not there."""
+    whole = segment.cleaned(labels, classes, classes)
+    return [bool(np.array_equal(whole == k, labels == k)) for k in range(1, len(classes) + 1)]
+
+
+def _better(gains: np.ndarray, single: bool) -> bool:
+    """Whether Dice is higher by more than chance; NaN where a case has not the class. Fewer cases
+    tell only of what is `single`, in one piece in all of them: two images of vessels once gained by
+    chance what others lost."""
     known = gains[np.isfinite(gains)]
-    if len(known) < FEWEST:
+    if not len(known) or (len(known) < FEWEST and not single):
         return False
-    error = known.std(ddof=1) / np.sqrt(len(known))
+    error = known.std(ddof=1) / np.sqrt(len(known)) if len(known) >= FEWEST else 0.0
     return bool(known.mean() > max(BETTER, SURELY * error))
 
 

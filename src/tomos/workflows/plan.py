@@ -11,8 +11,9 @@ from tomos.datasets.leak import Learnable
 from tomos.datasets.split import parse_fold
 from tomos.plan import WAYS, Plan, make, recipes
 from tomos.plan.make_segment import BESIDES
-from tomos.plan.schema import TrainPart
-from tomos.types import MissingExtra, PlanError, Progress, Silent
+from tomos.plan.schema import TrainPart, told
+from tomos.types import MissingExtra, PlanError, Progress, Silent, Words
+from tomos.types.words import plain
 from tomos.workflows.learning import learning_data
 
 SLACK = 0.1  # of the patches: less is noise of the clock
@@ -119,7 +120,11 @@ def _into_memory(made: Plan) -> Plan:
     if room >= batch:
         return made
     parts = -(-batch // room)
-    reason = f"; {batch} pictures do not fit into memory, so {parts} batches of {room} are summed"
+    what = Words("patches", "个图块") if made.task == "segment" else Words("pictures", "幅图像")
+    reason = Words(
+        f"; {batch} {what.en} do not fit into memory, so {parts} batches of {room} are summed",
+        f"；{batch} {what.zh}超出内存，因此每步累加 {parts} 个批次，每批 {room} {what.zh}",
+    )
     return _changed(made, reason, [f"train.batch={room}", f"train.accumulate={parts}"])
 
 
@@ -131,16 +136,17 @@ def _paced(made: Plan) -> Plan:
 
     # Kinds of network share the time evenly.
     share = made.budget.predicted_seconds / (BESIDES * len(made.kinds))
-    first, total, words, wishes = 0.0, 0.0, "", []
+    first, total, words, wishes = 0.0, 0.0, Words(""), []
     for number, kind in enumerate(made.kinds):
         train, seconds = kind.train, seconds_per_step(kind)
         step = train.batch * train.accumulate
         patches = max(step, round(share / (seconds * train.epochs)) * step)
         first, total = first or seconds, total + seconds * train.epochs * patches / step
         if abs(patches - train.patches) >= SLACK * train.patches:
-            slower = train.patches / patches
-            words += (
-                f"; a whole step takes {slower:.2g} times as long, so {patches} are shown an epoch"
+            slower = plain(train.patches / patches)
+            words += Words(
+                f"; a whole step takes {slower} times as long, so {patches} are shown an epoch",
+                f"；完整一步的用时为其 {slower} 倍，因此每轮学习 {patches} 个图块",
             )
             place = f"also.{number - 1}." if number else ""
             wishes.append(f"{place}train.patches={patches}")
@@ -158,15 +164,18 @@ def _found_rate(made: Plan, learnable: Learnable, progress: Progress) -> Plan:
 
     progress.say("finding the learning rate")
     rate, _ = find_learning_rate(made, learning_data(learnable.train, made, progress))
-    reason = f"; the learning rate {rate:.2g} was read off a range test (Smith 2017) on these data"
+    reason = Words(
+        f"; the learning rate {rate:.2g} was read off a range test (Smith 2017) on these data",
+        f"；学习率 {rate:.2g} 由在这些数据上的范围测试（Smith 2017）得出",
+    )
     return _changed(made, reason, [f"train.learning_rate={rate:.6g}"])
 
 
-def _changed(made: Plan, reason: str, assignments: list[str]) -> Plan:
+def _changed(made: Plan, reason: Words, assignments: list[str]) -> Plan:
     changed = config.override(made, assignments)
     key = "train" if "train" in changed.reasons else "recipe"
-    reasons = {**changed.reasons, key: changed.reasons.get(key, "") + reason}
-    return changed.model_copy(update={"reasons": reasons})
+    why = changed.why
+    return changed.model_copy(update=told({**why, key: why.get(key, Words("")) + reason}))
 
 
 def needs_torch(purpose: str) -> None:

@@ -24,7 +24,7 @@ def load(
     model: str | Path,
     *,
     threads: int = 0,
-    backend: str = "onnxruntime",
+    backend: str = "auto",
     trust: str | Path | None = None,
 ) -> AnyPredictor:
     """A model file, checked and ready.

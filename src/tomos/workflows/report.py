@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from tomos import evaluate as figures
-from tomos.evaluate import Card, Notice, Picture, Report, Words
+from tomos.evaluate import Card, Notice, Picture, Report
 from tomos.formats import png_bytes, read
 from tomos.plan import Plan
 from tomos.transforms.prepare import Chain
 from tomos.types import FormatError, Image, Progress, Silent
+from tomos.types.words import Words, counted, times
 from tomos.workflows.background import Background, data_summary, looks_notice, plan_choices
 from tomos.workflows.card import NOT_FOR, PURPOSE, USERS, limits
 from tomos.workflows.judging import Judged
@@ -21,6 +22,11 @@ from tomos.workflows.part import save_metrics
 
 WORST = 8
 SHOWN_SIDE = 256
+HEAT_MAPS = {
+    "cam": Words("class activation map", "类激活图（CAM）"),
+    "occlusion": Words("occlusion", "遮挡法"),
+    "none": Words("none", "无"),
+}
 
 
 def report(
@@ -103,7 +109,7 @@ def _png(image: Image) -> bytes:
 def _card(judged: Judged, plan: Plan | None) -> Card:
     manifest = judged.predictor.manifest
     modalities = ", ".join(manifest.envelope.get("facts", {}).get("modality", {}).get("seen", []))
-    size = " x ".join(map(str, manifest.input.size))
+    size, channels = times(manifest.input.size), manifest.input.channels
     return Card(
         name=manifest.name,
         version=manifest.created[:10],
@@ -115,10 +121,10 @@ def _card(judged: Judged, plan: Plan | None) -> Card:
         licence=manifest.licence,
         made=manifest.created,
         inputs=Words(
-            f"{modalities or 'pictures'}, {manifest.input.channels} channel(s), read at {size} px",
-            f"{modalities or '图像'}，{manifest.input.channels} 通道，以 {size} 像素读取",
+            f"{modalities or 'pictures'}, {counted(channels, 'channel')}, read at {size.en} pixels",
+            f"{modalities or '图像'}，{channels} 通道，以 {size.zh} 像素读取",
         ),
-        heat_maps=manifest.map_method,
+        heat_maps=HEAT_MAPS.get(manifest.map_method, manifest.map_method),
         versions=manifest.versions,
     )
 

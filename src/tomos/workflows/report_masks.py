@@ -8,11 +8,13 @@ from pathlib import Path
 
 from tomos import evaluate as figures
 from tomos.config import atomic_write
-from tomos.evaluate import Card, MaskPicture, MaskReport, Notice, Words
+from tomos.evaluate import Card, MaskPicture, MaskReport, Notice
 from tomos.inference.memory import OutOfMemory
 from tomos.plan import Plan
+from tomos.plan.sentences import UNITS
 from tomos.transforms.prepare import Chain, carry_labels
 from tomos.types import Case, FormatError, Mask, PackageError, Progress, Silent
+from tomos.types.words import Words, counted, times
 from tomos.workflows.background import Background, data_summary, looks_notice, plan_choices
 from tomos.workflows.card import MASK_NOT_FOR, MASK_PURPOSE, USERS, limits
 from tomos.workflows.judging_masks import MasksJudged, beside
@@ -82,9 +84,11 @@ def _picture(judged: MasksJudged, case: Case, found: figures.WorstMask) -> MaskP
 
 def _card(judged: MasksJudged, plan: Plan | None) -> Card:
     manifest = judged.predictor.manifest
-    tile = " x ".join(map(str, manifest.input.size))
+    tile, channels = times(manifest.input.size), manifest.input.channels
+    units = UNITS[len(manifest.input.size)]
     spacing = plan.spacing if plan and any(s["step"] == "resample" for s in plan.prepare) else ()
-    grid = f", {' x '.join(f'{mm:g}' for mm in spacing)} mm" if spacing else ""
+    grid = times(f"{mm:g}" for mm in spacing)
+    grid = Words(f" at {grid.en} mm", f"，网格 {grid.zh} mm") if spacing else Words("")
     return Card(
         name=manifest.name,
         version=manifest.created[:10],
@@ -96,8 +100,8 @@ def _card(judged: MasksJudged, plan: Plan | None) -> Card:
         licence=manifest.licence,
         made=manifest.created,
         inputs=Words(
-            f"{manifest.input.channels} channel(s), read in tiles of {tile}{grid}",
-            f"{manifest.input.channels} 通道，按 {tile}{grid} 分块读取",
+            f"{counted(channels, 'channel')}, read in tiles of {tile.en} {units.en}{grid.en}",
+            f"{channels} 通道，分块读取，每块 {tile.zh} {units.zh}{grid.zh}",
         ),
         versions=manifest.versions,
     )

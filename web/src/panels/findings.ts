@@ -35,7 +35,7 @@ function parts(item: Item | null, stage: Ground): Node[] {
     verdict(item.answer, model),
     ...warnings(item.answer),
     ...(item.answer.mask
-      ? labelSections(item, item.answer, model, (label) => stage.goTo(label))
+      ? [...labelSections(item, item.answer, model, (label) => stage.goTo(label)), ...noMap(item.answer)]
       : [...(model ? probabilities(item.answer, model) : []), heatNote(item.answer)]),
     facts(item, item.answer),
     h("button.wide", { type: "button", onclick: openCard }, icon("info"), t("card.open")),
@@ -137,9 +137,14 @@ function bar(
   );
 }
 
+/** Why nothing is drawn that explains a mask. */
+function noMap(answer: Answer): HTMLElement[] {
+  return answer.no_map ? [h("p.faint", {}, sentence(answer.no_map))] : [];
+}
+
 function heatNote(answer: Answer): HTMLElement {
   const map = answer.maps[0];
-  if (!map) return h("p.faint", {}, t("findings.noheat"));
+  if (!map) return h("p.faint", {}, answer.no_map ? sentence(answer.no_map) : t("findings.noheat"));
   const method = maybe(`map.${map.method}`, map.method);
   return h("p.faint", {}, t("findings.heat", { label: words(map.label), method }));
 }

@@ -106,6 +106,20 @@ def draft(request: Request, progress: Progress) -> Draft:
     )
 
 
+def pairs(root: Path, files: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """(image, mask) among files below `root`, as this layout would take them; [] where it would
+    not, or could not tell which folder is which."""
+    places = _places(files)
+    try:
+        roles = _roles(root, places, Request(root))
+        if roles is None:
+            return _beside(files)
+        rows, _ = _paired(places, roles, {})
+    except DatasetError:
+        return []
+    return [(row.first, row.mask) for row in rows if row.mask]
+
+
 @dataclass(frozen=True)
 class _Row:
     """One case; paths relative to the source."""

@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from tomos.datasets.cases import ADDRESS_CLINICAL, ADDRESS_TARGETS, SPLITS, read_cases
-from tomos.datasets.dataset import CSV, TOML, container, words
+from tomos.datasets.dataset import CSV, TOML, words
 from tomos.datasets.dataset import open as datasets_open
 from tomos.datasets.layouts import Draft, Request, dicom
-from tomos.datasets.layouts._files import images_below, natural, patients, stem
+from tomos.datasets.layouts._files import natural, patients, stem
+from tomos.datasets.layouts._finder import Ambiguous, Finder
 from tomos.datasets.table import Table, read_table
 from tomos.types import Case, DatasetError, Progress, SettingsError
 
@@ -68,7 +69,7 @@ def draft(request: Request, progress: Progress) -> Draft:
             f"{table.path}: no column is known to name the image, there are "
             f"{', '.join(map(repr, table.columns))}; say which: --column image='its name'"
         )
-    files = _Finder(request, table.path.parent)
+    files = Finder(request, table.path.parent)
     renamed, notes = _renamed(table, mapping, request.images, files)
     cases = read_cases(renamed, table.path.parent)
     cases = _short_names(cases, table.path.parent, files.base)
@@ -166,44 +167,13 @@ def _patient_rule(table: Table, patient: str, mapping: dict[str, str]) -> tuple[
     return "rule", ""
 
 
-class _Finder:
-    """Cells of the image column -> addresses: beside the table or below the source."""
-
-    def __init__(self, request: Request, folder: Path):
-        source = request.source.absolute()
-        self.base = source if source.is_dir() else folder
-        self._exclude = request.exclude
-        self._folders = (folder, self.base) if folder != self.base else (folder,)
-        self._index: dict[str, list[Path]] | None = None
-
-    def __call__(self, cell: str) -> str | None:
-        """The absolute address, None when no file fits; LookupError when several do."""
-        path, member = container(cell)
-        tail = f"#{member}" if member else ""
-        for folder in self._folders:
-            there = folder / cell
-            if there.exists():
-                return os.path.normpath(there)
-            if tail and (folder / path).exists():
-                return os.path.normpath(folder / path) + tail
-        if self._index is None:
-            self._index = {}
-            for file in images_below(self.base, self._exclude).files:
-                for key in {file.name, Path(stem(file)).name}:
-                    self._index.setdefault(key, []).append(self.base / file)
-        found = self._index.get(Path(cell).name, [])
-        if len(found) > 1:
-            raise LookupError(", ".join(str(path) for path in found[:3]))
-        return str(found[0]) if found else None
-
-
-def _renamed(table: Table, mapping: Mapping[str, str], pattern: str, files: _Finder):
+def _renamed(table: Table, mapping: Mapping[str, str], pattern: str, files: Finder):
     """(the table under our names with absolute addresses, notes)."""
     place = {theirs: ours for ours, theirs in mapping.items()}
     # A foreign column that happens to be called like one of ours keeps its content as clinical.
     names = [place.get(c, f"{c} (source)" if c in OURS else c) for c in table.columns]
     images = [i for i, c in enumerate(names) if c in FILES or c.startswith("image:")]
-    rows, missing = [], []
+    rows, missing, first = [], [], ""
     for number, cells in enumerate(table.rows):
         new = list(cells)
         for i in images:
@@ -213,26 +183,24 @@ def _renamed(table: Table, mapping: Mapping[str, str], pattern: str, files: _Fin
             if not name:
                 continue
             try:
-                address = files(name)
-            except LookupError as error:
+                address = files(name, names[i].partition(":")[0])
+            except Ambiguous as error:
                 raise DatasetError(
-                    f"{where}: {name!r} is the name of several files: {error}; say how a cell "
-                    "becomes a file name, as in --images '{:03d}.png'"
+                    f"{where}: {name!r} is the name of several files: {error}"
                 ) from None
             if address is None:
                 missing.append(f"{where}: {name!r}")
+                first = first or cells[i]
             new[i] = address or os.path.normpath(files.base / name)
         rows.append(tuple(new))
     if len(missing) > 0.5 * len(rows):
         raise DatasetError(
             f"{missing[0]} names no file below {files.base} (nor do {len(missing) - 1} others); "
-            "say how a cell becomes a file name, as in --images '{:03d}.png'"
+            f"say how a cell becomes a file name, as in --images '{files.example(first)}'"
         )
-    notes = (
-        [f"{len(missing)} rows name a file that is not there, first {missing[0]}"]
-        if missing
-        else []
-    )
+    notes = files.notes()
+    if missing:
+        notes.append(f"{len(missing)} rows name a file that is not there, first {missing[0]}")
     return Table(table.path, tuple(names), tuple(rows), table.lines), notes
 
 

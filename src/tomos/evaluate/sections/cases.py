@@ -7,10 +7,11 @@ from html import escape
 
 import numpy as np
 
-from tomos.evaluate.language import Words, both
+from tomos.evaluate.language import both
 from tomos.evaluate.markup import image, section
 from tomos.evaluate.report_data import Picture
 from tomos.evaluate.view import View
+from tomos.types import Words
 
 MOST_BYTES = 3_500_000  # of pictures, encoded: the whole page stays under 5 MB
 LONGEST = 160  # a heat map holds no finer detail than this many pixels a side

@@ -7,11 +7,12 @@ from html import escape
 import numpy as np
 
 from tomos.evaluate import charts
-from tomos.evaluate.language import Words, both
+from tomos.evaluate.language import both
 from tomos.evaluate.markup import section
 from tomos.evaluate.score import thresholds
 from tomos.evaluate.view import View
 from tomos.measures.classification import confusion
+from tomos.types import Words
 
 MOST_IN_MATRIX = 20
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tomos.evaluate.language import Text, Words, both
+from tomos.evaluate.language import both
 from tomos.evaluate.markup import definitions, forest, section, table
 from tomos.evaluate.mask_view import MaskView
 from tomos.evaluate.names import metric, split
 from tomos.evaluate.numbers import count
 from tomos.evaluate.view import View
+from tomos.types.words import Text, Words
 
 
 def data(view: View | MaskView) -> str:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from tomos.evaluate.language import Words, both, spaced
+from tomos.evaluate.language import both, spaced
 from tomos.evaluate.markup import forest, section
 from tomos.evaluate.mask_view import MaskView
-from tomos.evaluate.names import metric
+from tomos.evaluate.names import COLUMNS, metric
 from tomos.evaluate.numbers import count
 from tomos.evaluate.view import View
+from tomos.types import Words
 
-COLUMNS = {
-    "sex": Words("Sex", "性别"),
-    "age": Words("Age", "年龄"),
-    "site": Words("Site", "机构"),
-    "device": Words("Device", "设备"),
-    "date": Words("Date", "日期"),
-    "modality": Words("Modality", "模态"),
-    "view": Words("View", "体位"),
-}
 LEVELS = {"not stated": Words("not stated", "未说明"), "other": Words("other", "其他")}
 
 

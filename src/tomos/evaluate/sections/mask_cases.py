@@ -6,13 +6,15 @@ from html import escape
 
 import numpy as np
 
-from tomos.evaluate.language import Text, Words, both
+from tomos.evaluate.language import both
 from tomos.evaluate.markup import image, section, table
 from tomos.evaluate.mask_report_data import MaskPicture
 from tomos.evaluate.mask_view import MaskView
 from tomos.evaluate.names import metric, short
 from tomos.evaluate.numbers import count, decimals, figure
+from tomos.evaluate.referred import referred
 from tomos.evaluate.sections.cases import MOST_BYTES, data_address
+from tomos.types.words import Text, Words
 
 MOST_ROWS, MOST_COLUMNS = 400, 6
 WHY = {
@@ -102,11 +104,12 @@ def mask_each(view: MaskView) -> str:
     names = list(view.table.classes[:MOST_COLUMNS])
     rows = [_row(view, row, names, means_N3[row]) for row in order[:MOST_ROWS]]
     head: list[Text] = [Words("Case", "病例")]
+    far = view.distance
     if view.metrics.get("patients_known", True):
         head.append(Words("Patient", "患者"))
     if view.several:
         head.append(Words("Dice, mean", "Dice 均值"))
-    head += [short("nsd"), short("hd95") + f" ({view.distance.en})"]
+    head += [short("nsd"), short("hd95") + Words(f" ({far.en})", f"（{far.zh or far.en}）")]
     head += [
         *(names if view.several else [metric("dice")]),
         *([Words("To a reader", "转交医生")] if view.table.verdicts else []),
@@ -149,7 +152,7 @@ def _row(view: MaskView, row: int, names: list[str], means: np.ndarray) -> list[
         cells.append(f'{figure(one.dice)}<span class="ci">{size}</span>')
     if view.table.verdicts:
         verdict, reason = view.table.verdicts[row]
-        cells.append(escape(reason) or "✓" if verdict == "refer" else "")
+        cells.append(both(referred(reason)) or "✓" if verdict == "refer" else "")
     return cells
 
 
@@ -171,7 +174,7 @@ def _failed(view: MaskView) -> str:
     if not view.table.failed:
         return ""
     items = "".join(
-        f"<li><b>{escape(case)}</b>: {escape(reason)}</li>"
+        f"<li><b>{escape(case)}</b>: <code>{escape(reason)}</code></li>"
         for case, reason in list(view.table.failed.items())[:MOST_ROWS]
     )
     title = both(Words("Could not be read or predicted", "无法读取或预测"))

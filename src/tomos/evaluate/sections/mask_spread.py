@@ -6,13 +6,14 @@ from html import escape
 
 import numpy as np
 
-from tomos.evaluate.language import Words, both
+from tomos.evaluate.language import both
 from tomos.evaluate.markup import section, table, with_interval
 from tomos.evaluate.mask_charts import against_truth, agreement, strip
 from tomos.evaluate.mask_view import MaskView
 from tomos.evaluate.names import metric
 from tomos.evaluate.numbers import count, decimals, figure, interval
 from tomos.measures.lesions import Match
+from tomos.types import Words
 
 MOST_DRAWN = 6  # classes with two charts each
 LESIONS = ("lesion_sensitivity", "lesion_precision", "lesion_f1")

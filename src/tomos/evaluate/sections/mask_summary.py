@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from html import escape
 
-from tomos.evaluate.language import Words, both, joined, words
+from tomos.evaluate.language import both
 from tomos.evaluate.markup import forest, section, table, with_interval
 from tomos.evaluate.mask_view import MaskView
-from tomos.evaluate.names import MACRO, MEANING, metric, short
+from tomos.evaluate.names import MACRO, MEANING, intervals, metric, short
 from tomos.evaluate.numbers import count, figure, interval, round_up
 from tomos.evaluate.report_data import Notice
 from tomos.evaluate.sections.summary import first_sentence
+from tomos.types.words import Words, joined, words
 
 SHARES = ("dice", "iou", "nsd", "auroc")
 OF_VOXELS = Words(
@@ -52,11 +53,12 @@ def mask_headline(view: MaskView) -> str:
     note = MEANING["hd95"] + _n(far) + _nowhere(view)
     unit = view.distance
     title = _titled(view, "hd95") + Words(f", {unit.en}", f"，{unit.zh or unit.en}")
+    made = intervals(view.metrics)
     lead = Words(
-        f"{view.cases.en}. Bars are 95 % intervals ({view.metrics.get('intervals', '')}). "
+        f"{view.cases.en}. Bars are 95 % intervals ({made.en}). "
         "Background is no class. A class that is in neither outline of a case is not counted "
         "there; one that is in one of them only has a Dice of 0.",
-        f"{view.cases.zh}。横条为 95 % 区间（按患者重抽样）。背景不计为类别。"
+        f"{view.cases.zh}。横条为 95 % 区间（{made.zh}）。背景不计为类别。"
         "某病例的参考与预测中均无某类别时，该类别在该病例中不计入；仅一方有时 Dice 系数记为 0。",
     )
     body = forest(rows, low=low) + forest([(both(title), far, both(note))], 0, top, digits=2)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tomos.evaluate.language import Words
 from tomos.evaluate.mask_view import MaskView
 from tomos.evaluate.names import split
 from tomos.evaluate.numbers import count, figure, interval, percent
 from tomos.evaluate.report_data import Notice
+from tomos.types import Words
 
 FEW_PATIENTS, FEW_OF_A_CLASS = 50, 10
 HALF, MUCH_OFF = 0.5, 0.1

@@ -7,20 +7,21 @@ from html import escape
 import numpy as np
 
 from tomos.evaluate import charts
-from tomos.evaluate.language import Words, both
+from tomos.evaluate.language import both
 from tomos.evaluate.markup import definitions, section, table
 from tomos.evaluate.mask_view import MaskView
-from tomos.evaluate.names import metric
+from tomos.evaluate.names import machine, metric
 from tomos.evaluate.numbers import count
 from tomos.evaluate.report_data import NOT_STATED, Training
 from tomos.evaluate.view import View
 from tomos.measures.intervals import seed_spread
+from tomos.types.words import Text, Words
 
 
 def plan(view: View | MaskView) -> str:
     """Every choice with its reason."""
     rows = [
-        [both(choice.name), f"<code>{escape(choice.value)}</code>", both(choice.reason)]
+        [both(choice.name), _chosen(choice.value), both(choice.reason)]
         for choice in view.report.plan
     ]
     if not rows:
@@ -30,6 +31,10 @@ def plan(view: View | MaskView) -> str:
         "What training carried out, fixed before it began.", "训练所执行的方案，在开始前已确定。"
     )
     return section("plan", Words("Plan", "方案"), table(head, rows, name="wide"), lead)
+
+
+def _chosen(value: Text) -> str:
+    return both(value) if isinstance(value, Words) else f"<code>{escape(value)}</code>"
 
 
 def training(view: View | MaskView) -> str:
@@ -50,7 +55,7 @@ def training(view: View | MaskView) -> str:
         time = Words(f"{run.seconds / 60:.1f} minutes", f"{run.seconds / 60:.1f} 分钟")
         facts.append((Words("Training time", "训练用时"), time))
     if run.machine:
-        facts.append((Words("Machine", "机器"), Words(run.machine)))
+        facts.append((Words("Machine", "机器"), machine(run.machine)))
     body = f'<div class="figures">{"".join(boxes)}</div>' if any(boxes) else ""
     return section(
         "training", Words("Training", "训练过程"), body + definitions(facts) + _seeds(run)

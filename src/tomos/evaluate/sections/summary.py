@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tomos.evaluate.figures import OF_A_CLASS
-from tomos.evaluate.language import Words, both, joined, words
+from tomos.evaluate.language import both
 from tomos.evaluate.markup import forest, section, table, with_interval
-from tomos.evaluate.names import MACRO, MEANING, metric
+from tomos.evaluate.names import MACRO, MEANING, intervals, metric
 from tomos.evaluate.numbers import figure, interval, of_hundred
 from tomos.evaluate.report_data import Notice
 from tomos.evaluate.view import View
+from tomos.types.words import Words, joined, words
 
 HEADLINE = (
     "auroc",
@@ -70,9 +71,10 @@ def headline(view: View) -> str:
     head = [Words("Less is better", "越小越好"), Words("Value", "数值"), Words("Meaning", "含义")]
     low = 0.5 if all((row[1].get("low") or 0) >= 0.5 for row in rows) else 0.0
     low = min(low, 0.0 if any((row[1].get("low") or 0) < 0 for row in rows) else low)
+    made = intervals(view.metrics)
     lead = Words(
-        f"{view.cases.en}. Bars are 95 % intervals ({view.metrics.get('intervals', '')}).",
-        f"{view.cases.zh}。横条为 95 % 区间（按患者重抽样）。",
+        f"{view.cases.en}. Bars are 95 % intervals ({made.en}).",
+        f"{view.cases.zh}。横条为 95 % 区间（{made.zh}）。",
     )
     body = forest(rows, low=low) + table(head, less, numeric=1, name="plain")
     return section("figures", Words("Headline figures", "主要指标"), body, lead)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from tomos.evaluate.language import Words, both
+from tomos.evaluate.language import both
 from tomos.evaluate.markup import section, table, with_interval
 from tomos.evaluate.names import MEANING, RULES, metric
 from tomos.evaluate.numbers import count, percent
 from tomos.evaluate.svg import thousand
 from tomos.evaluate.view import View
+from tomos.types.words import Words, plain
 
 
 def operating(view: View) -> str:
@@ -147,7 +148,7 @@ def _prevalences(view: View, point: Mapping[str, Any]) -> str:
         here = entry["prevalence"] == point["prevalence"]
         label = f"<b>{name}</b>" if here else name
         alarms = entry["ppv"]["value"]
-        odds = "–" if not alarms else f"{(1 - alarms) / alarms:.2g}"
+        odds = "–" if not alarms else plain((1 - alarms) / alarms)
         rows.append([label, with_interval(entry["ppv"]), with_interval(entry["npv"]), odds])
     head = [
         Words("Prevalence", "患病比例"),

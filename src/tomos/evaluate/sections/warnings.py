@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tomos.evaluate.language import Words, both
+from tomos.evaluate.language import both
 from tomos.evaluate.names import metric, split
 from tomos.evaluate.numbers import count, figure, interval
 from tomos.evaluate.report_data import Notice
 from tomos.evaluate.view import View
+from tomos.types import Words
 
 FEW_PATIENTS, FEW_OF_A_CLASS = 100, 30
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from tomos.formats._limits import Limits
 from tomos.formats.dicom.dataset import Dataset
+from tomos.formats.dicom.kinds import no_scan
 from tomos.formats.dicom.tags import (
     DOUBLE_PIXEL_DATA,
     FLOAT_PIXEL_DATA,
@@ -77,7 +78,7 @@ def layout_of(dataset: Dataset, where: str, limits: Limits) -> Layout:
     """
     element = next((key for key in PIXEL_KEYS if key in dataset.elements), 0)
     if not element:
-        raise FormatError(f"{where}: no image: {_what_else(dataset)}")
+        raise no_scan(dataset, where)
     samples = dataset.short("SamplesPerPixel", 1)
     floats = {FLOAT_PIXEL_DATA: 32, DOUBLE_PIXEL_DATA: 64}.get(element, 0)
     allocated = floats or dataset.short("BitsAllocated")
@@ -133,22 +134,3 @@ def _check(layout: Layout, where: str) -> None:
             f"{where}: {layout.stored} bits stored up to bit {layout.high_bit} do not fit into "
             f"{layout.allocated} bits allocated; the header contradicts itself"
         )
-
-
-def _what_else(dataset: Dataset) -> str:
-    modality = dataset.text("Modality")
-    named = {
-        "SR": "a structured report",
-        "RTSTRUCT": "a set of contours",
-        "RTPLAN": "a radiotherapy plan",
-        "ECG": "an electrocardiogram",
-        "PR": "a presentation state",
-        "KO": "a key object selection",
-        "ANN": "a set of annotations",
-        "RWV": "a value mapping",
-    }.get(modality)
-    if "DirectoryRecordSequence" in dataset:
-        named = "an index of files (DICOMDIR); name the folder instead"
-    if named:
-        return f"it is {named}"
-    return "there is no pixel data in it" + (f" (modality {modality})" if modality else "")

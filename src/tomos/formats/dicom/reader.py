@@ -15,6 +15,7 @@ from tomos.formats.dicom.dataset import Dataset
 from tomos.formats.dicom.elements import NeedMore
 from tomos.formats.dicom.frames import frame_number
 from tomos.formats.dicom.geometry import affine_of, flat_affine, plane_of, stack
+from tomos.formats.dicom.kinds import is_segmentation, no_scan
 from tomos.formats.dicom.layout import COLOUR, Layout, layout_of
 from tomos.formats.dicom.pixels import native, significant
 from tomos.formats.dicom.scan import Scanned, scan
@@ -72,14 +73,18 @@ def whole(path: Path, scanned: Scanned, limits: Limits) -> Scanned:
     return scan(data, len(data), str(path), limits)
 
 
-def read_file(path: Path, member: str, limits: Limits) -> Image:
+def read_file(path: Path, member: str, limits: Limits, as_stored: bool = False) -> Image:
     """The image of one file, or of one of its frames.
 
     A file of several frames is a volume (C, Z, Y, X) in the patient where the frames say so; else
     its frames are stacked in their order, and a warning says why they are no volume.
+
+    as_stored  also the frames of a segmentation, which is refused else
     """
     scanned = load(path, limits)
     where = str(path)
+    if is_segmentation(scanned.dataset) and not as_stored:
+        raise no_scan(scanned.dataset, where)
     layout = layout_of(scanned.dataset, where, limits)
     frame = frame_number(member, layout.frames, where) if member else None
     content = content_of(scanned, layout, frame, path, limits)
@@ -265,8 +270,11 @@ def origin_of(dataset: Dataset, syntax: str, path: str) -> Origin:
 
 
 def member_addresses(path: Path, limits: Limits) -> list[str]:
-    """One address for a picture or volume; one a frame where the frames are no volume."""
+    """One address for a picture or volume; one a frame where the frames are no volume. Of a
+    segmentation its own, so that reading it says once what it is."""
     scanned = load(path, limits)
+    if is_segmentation(scanned.dataset):
+        return [str(path)]
     layout = layout_of(scanned.dataset, str(path), limits)
     if layout.frames == 1:
         return [str(path)]

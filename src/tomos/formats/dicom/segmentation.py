@@ -14,6 +14,7 @@ import numpy as np
 
 from tomos.formats._labels import check_values, kind_of, listed, mapped
 from tomos.formats._limits import Limits
+from tomos.formats.dicom import kinds
 from tomos.formats.dicom.dataset import Dataset
 from tomos.formats.dicom.layout import Layout, layout_of
 from tomos.formats.dicom.pixels import native, significant
@@ -23,8 +24,6 @@ from tomos.formats.dicom.scan import Scanned
 from tomos.formats.dicom.tags import DEFLATED, NATIVE, key_of
 from tomos.types import FormatError, GeometryError, Image, Mask
 
-SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
-LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 REFERENCED_SERIES = 0x00081115
 SEGMENT_SEQUENCE = 0x00620002
 SEGMENT_NUMBER = 0x00620004
@@ -40,7 +39,7 @@ FRAMES = 64
 
 def is_segmentation(path: Path, limits: Limits) -> bool:
     """Whether a DICOM file holds segments. Raises FormatError for a damaged one."""
-    return load(path, limits).dataset.text("SOPClassUID") in (SEGMENTATION, LABEL_MAP)
+    return kinds.is_segmentation(load(path, limits).dataset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ class _File:
     @staticmethod
     def of(path: Path, scanned: Scanned, limits: Limits) -> _File:
         dataset, where = scanned.dataset, str(path)
-        if dataset.text("SOPClassUID") not in (SEGMENTATION, LABEL_MAP):
+        if not kinds.is_segmentation(dataset):
             raise FormatError(f"{where}: expected a DICOM segmentation, got another kind of object")
         kind = dataset.text("SegmentationType")
         if kind not in KINDS:

@@ -25,6 +25,7 @@ from tomos.formats.dicom.slices import Slice, fill
 from tomos.formats.dicom.tags import PIXEL_KEYS
 from tomos.types import FormatError, GeometryError, Image, LimitError
 
+SEG = "SEG"  # modality of segmentations, PS3.3 C.8.20.1
 MOST_FILES = 2_000_000
 REMEMBERED_FILES = 20_000
 REMEMBERED = 16
@@ -53,8 +54,25 @@ def forget() -> None:
 
 
 def list_series(folder: Path, limits: Limits) -> list[Series]:
-    """The series below `folder`. Files without pixels, and files of other formats, are passed."""
-    return [_series(folder, uid, group) for uid, group in _scan_folder(folder, limits).items()]
+    """The series below `folder`. Segmentations, files without pixels, and files of other formats
+    are passed."""
+    groups = _scans(_scan_folder(folder, limits))
+    return [_series(folder, uid, group) for uid, group in groups.items()]
+
+
+def segmentation_files(folder: Path, uid: str, limits: Limits) -> list[Path]:
+    """The segmentations below `folder` of one series, without `uid` of all."""
+    groups = _scan_folder(folder, limits)
+    return [
+        Path(path)
+        for name, group in groups.items()
+        if group.modality == SEG and uid in ("", name)
+        for path in group.files
+    ]
+
+
+def _scans(groups: dict[str, _Group]) -> dict[str, _Group]:
+    return {uid: group for uid, group in groups.items() if group.modality != SEG}
 
 
 def _series(folder: Path, uid: str, group: _Group) -> Series:
@@ -93,6 +111,8 @@ def read_series(folder: Path, uid: str, limits: Limits) -> Image:
     """
     headers: dict[str, Scanned] = {}
     groups = _scan_folder(folder, limits, uid, headers)
+    # Beside the scan that it was drawn on a segmentation is none to choose from.
+    groups = groups if uid else _scans(groups) or groups
     if not groups:
         raise FormatError(f"{folder}: a folder without DICOM images; name a file instead")
     if not uid and len(groups) > 1:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tomos.transforms.prepare._stack import StackStep, limits
 from tomos.types import FormatError, Image
+from tomos.types.words import counted
 
 # ITU-R BT.601-7, 2.5.1: the luma of R'G'B'.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -52,7 +53,7 @@ class Step(StackStep):
             mean = x.mean(axis=1, keepdims=True, dtype=np.float32)
             return np.repeat(mean, self.to, axis=1), {"value_range": limits(like)}
         raise FormatError(
-            f"{like.origin.path or 'image'}: expected {self.to} channel(s), or 1 to 4 that have a "
-            f"meaning as grey or colour, got {like.channels}; "
+            f"{like.origin.path or 'image'}: expected {counted(self.to, 'channel')}, or 1 to 4 "
+            f"that have a meaning as grey or colour, got {like.channels}; "
             'say bands = "first" or "mean" in the step `channels` to use it all the same'
         )
