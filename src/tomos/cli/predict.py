@@ -89,5 +89,7 @@ def _closing(predictions) -> str:
 
 
 def _amount(amount) -> str:
+    from tomos.types.words import plain
+
     unit = next((unit for unit in ("ml", "mm2") if unit in amount), "voxels")
-    return f"{amount[unit]:.4g} {unit}"
+    return f"{plain(amount[unit], 4)} {unit}"

@@ -40,6 +40,7 @@ from tomos.types import (
     TomosError,
 )
 from tomos.types.prediction import Verdict
+from tomos.types.words import plain
 
 T = TypeVar("T")
 MOST = 2**30  # bytes of scores that are held at once
@@ -344,8 +345,8 @@ class MaskPredictor:
             # A trace of probability where nothing was found is not a finding that was missed.
             if outlined and not low <= expected / outlined <= high:
                 return "refer", (
-                    f"{name}: the network is unsure of its extent: {outlined:.3g} {unit} were "
-                    f"outlined, {expected:.3g} {unit} expected"
+                    f"{name}: the network is unsure of its extent: {plain(outlined, 3)} {unit} "
+                    f"were outlined, {plain(expected, 3)} {unit} expected"
                 )
         if answer.label == segment.NONE:
             return "no finding", f"nothing of {', '.join(self.classes)}"

@@ -69,7 +69,7 @@ class MaskReader(ModelFile[MaskPredictor]):
         return Written(files, left_out)
 
     def explain(self, image: Image, prediction: Prediction) -> HeatMap | str:
-        """None: hundreds of runs of the network for one volume would let all others wait."""
+        """Why there is none: hundreds of runs for one volume would let all others wait."""
         return NO_MAP
 
     def example(self) -> Sample | None:

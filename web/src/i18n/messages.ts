@@ -14,13 +14,16 @@ export interface Sorted {
   file: string[];
 }
 
+/** Between sentences; a semicolon stands in some of them, too. */
+const PARTS = /; (?!the model was made for)/;
+
 /** A sentence of the server, or several joined by "; ", in the page's language. */
 export function sentence(text: string, name = ""): string {
   const own = name && text.startsWith(`${name}: `) ? text.slice(name.length + 2) : text;
   if (language() === "en") return own.charAt(0).toUpperCase() + own.slice(1);
   // What comes first may be the name of a file, as the server knows it.
   const bare = own.replace(/^[^:]*: /, "");
-  return whole(own) ?? whole(bare) ?? own.split("; ").map((part) => whole(part) ?? part).join("；");
+  return whole(own) ?? whole(bare) ?? own.split(PARTS).map((part) => whole(part) ?? part).join("；");
 }
 
 /** Warnings by what they are about. */
@@ -43,6 +46,8 @@ function whole(text: string): string | null {
 }
 
 function quoted(text: string): string {
+  const known = whole(text);
+  if (known !== null) return known;
   return text
     .split(" and ")
     .map((part) => whole(part) ?? part)
