@@ -47,6 +47,18 @@ def test_half_of_the_patches_lie_about_a_label():
         assert (box == 1).any()
 
 
+def test_outside_the_region_of_interest_nothing_is_cut_out():
+    """Of pictures whose left half nobody outlined, the other half of the patches lies right."""
+    data = Boxes(16)
+    for row, mask in enumerate(data.masks):
+        mask[:, : mask.shape[1] // 2] = segment.IGNORED
+        data.counts[row] = [(mask == label).sum() for label in (0, 1)]
+    wish = a_mask_plan(side=8, foreground=0.0)
+    spots = segment.drawn(wish, data, 64, np.random.default_rng(0))
+    assert all(spot.centre[1] >= data.masks[0].shape[1] // 2 for spot in spots)
+    assert len({spot.centre for spot in spots}) > 50
+
+
 def test_what_nobody_knows_teaches_nothing():
     labels = torch.tensor([[0, 1, 255]], dtype=torch.uint8)
     assert segment.as_target(labels).tolist() == [[0, 1, -1]]

@@ -123,7 +123,8 @@ class Spot:
 
 def drawn(plan: Plan, data: Cases, n: int, rng: np.random.Generator) -> list[Spot]:
     """Places of `n` patches: cases in turn, in an order of chance; about a voxel of a label, labels
-    alike, for the share `foreground` of them, else anywhere."""
+    alike, for the share `foreground` of them, else anywhere; of a case with a region of interest
+    about a voxel of its background in there."""
     turns = -(-n // len(data.sizes))
     rows = np.concatenate([rng.permutation(len(data.sizes)) for _ in range(turns)])[:n]
     return [Spot(int(row), _centre(plan, data, int(row), rng)) for row in rows]
@@ -134,8 +135,12 @@ def _centre(plan: Plan, data: Cases, row: int, rng: np.random.Generator) -> tupl
     size = data.sizes[row]
     present = np.flatnonzero(data.counts[row, 1:]) + 1
     chance, pick, where = rng.random(), rng.random(), rng.random(len(size))
+    places = None
     if len(present) and chance < plan.train.foreground:
         places = data.places(row, int(present[int(pick * len(present))]))
+    elif data.counts[row, 0] and data.counts[row].sum() < size.prod():
+        places = data.places(row, 0)  # not where nothing is learned
+    if places is not None:
         at = places[int(where[0] * len(places))]
     else:
         at = (where * size).astype(np.int64)
