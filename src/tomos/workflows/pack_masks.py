@@ -66,7 +66,6 @@ def pack(
         dataset=summary(dataset, plan, train, val),
         versions=versions(),
     )
-    manifest = _calibrated(manifest, graphs, dataset, val, progress)
     manifest = _with_decision(manifest, graphs, dataset, val, progress)
     data, arrays = limits(dataset, parts)
     manifest = manifest.model_copy(update={"envelope": data})
@@ -132,17 +131,6 @@ def _predictor(manifest: Manifest, graphs: Sequence[bytes]) -> MaskPredictor:
     return MaskPredictor.of(manifest, nets)
 
 
-def _calibrated(
-    manifest: Manifest,
-    graphs: Sequence[bytes],
-    dataset: Dataset,
-    val: datasets.Shelf,
-    progress: Progress,
-) -> Manifest:
-    found = mask_calibration.fitted(_predictor(manifest, graphs), dataset, val.cases, progress)
-    return manifest.model_copy(update={"calibration": found.data()}) if found else manifest
-
-
 def _with_decision(
     manifest: Manifest,
     graphs: Sequence[bytes],
@@ -150,10 +138,13 @@ def _with_decision(
     val: datasets.Shelf,
     progress: Progress,
 ) -> Manifest:
-    """Of which classes only the largest part is kept, and how far the sum of the probabilities and
-    the labels usually disagree: both on the validation part."""
+    """How sure the networks are, of which classes only the largest part is kept, and how far the
+    probabilities' sum and the labels usually disagree: all on the validation part."""
     from tomos import formats
 
+    warm = mask_calibration.fitted(_predictor(manifest, graphs), dataset, val.cases, progress)
+    if warm is not None:
+        manifest = manifest.model_copy(update={"calibration": warm.data()})
     predictor = _predictor(manifest, graphs)
     classes = predictor.classes
     plain: list[Any] = []
