@@ -172,6 +172,7 @@ def main() -> int:
             goal(
                 f"{what}, all in memory: times faster than nnU-Net's from its files",
                 found["memory_and_nnunet"]["wall"],
+                least=4,
             ),
             goal(f"{what}: size as a share of nnU-Net's", share, most=0.5),
         ]
