@@ -22,6 +22,9 @@ from tomos.inference.grids import Line
 
 _ROWS, _COLUMNS = 32, 64  # prepared voxels of a tile: fewer pay for the calls, more for the classes
 _FINE = 4  # at most so many scan voxels of a tile for each of them, along an axis
+# Classes from which on threads pay: the arrays of fewer are so small that Python, which only one
+# thread may use at a time, takes longer than the sums (two cores, 5 classes: twice as slow).
+_MANY = 40
 
 
 class Planes:
@@ -34,7 +37,7 @@ class Planes:
         self.ask, self.y, self.x, self.pool = ask, y, x, pool
         self._planes = np.empty((2, *shape), np.float32)
         self._bands, self._columns = y.blocks(_ROWS, _FINE), x.blocks(_COLUMNS, _FINE)
-        self._workers = min(ask.workers, len(self._bands))
+        self._workers = min(_workers(ask), len(self._bands))
         self._decisions = [Decision(ask) for _ in range(self._workers)]
 
     @staticmethod
@@ -49,7 +52,7 @@ class Planes:
         ends = 16 * given * wide + 8 * given * columns
         scores = (9 + 4 * ask.uncertainty + ask.dtype(0).itemsize) * rows * columns
         each = classes * (bounds + ends + scores) + 32 * rows * columns
-        return 8 * classes * height * width + ask.workers * each
+        return 8 * classes * height * width + _workers(ask) * each
 
     @property
     def expected(self) -> np.ndarray:
@@ -108,6 +111,10 @@ class Planes:
         low, high, keep, share = self.y.part(band)
         ends = (low - low[0], keep[:, None]), (high - low[0], share[:, None])
         return _two(scores, ends, 1, decision.scratch)
+
+
+def _workers(ask: Ask) -> int:
+    return ask.workers if ask.classes >= _MANY else 1
 
 
 def _two(scores: np.ndarray, ends: tuple, axis: int, scratch: Scratch) -> np.ndarray:
