@@ -7,7 +7,7 @@ on time follows this machine's measured speed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -28,7 +28,8 @@ WIDEST = {2: 512, 3: 320}  # maps of any stage
 VOXELS = {("cpu", 2): 2**16, ("cpu", 3): 2**17, ("cuda", 2): 2**18, ("cuda", 3): 2**21}
 # Voxels of a batch. In equal time on a processor many steps of few patches taught more than few
 # steps of many: seen on one set of pictures, so a first guess, too.
-AT_ONCE = {("cpu", 2): 2**16, ("cpu", 3): 2**15, ("cuda", 2): 2**18, ("cuda", 3): 2**18}
+AT_ONCE = {("cpu", "instance"): 2**15, ("cpu", "batch"): 2**16}
+AT_ONCE |= {("cuda", "instance"): 2**18, ("cuda", "batch"): 2**18}
 BATCHES = (2, 16)
 # Networks and the maps of their first stage, the strongest first. Isensee et al. 2024
 # (arXiv:2404.09556) found the residual encoder best where time is no object; a step of it takes
@@ -43,12 +44,12 @@ NETS = (
 )
 # Of a network, beside its form: with the 1, 3, 4, 6 blocks of the paper a step took a third longer.
 OPTIONS: dict[str, dict[str, Any]] = {"residual_unet": {"blocks": [1, 2, 2, 2]}}
-# Pictures are normalised over a batch: each by its own figures, a tile without anything to find is
-# blown up like one that is full of it, and what is found depends on how a picture is cut. In equal
-# time two folds of vessels were learned better so (Dice +0.006, +0.003), and better still at the
-# higher rate that goes with it (+0.004). Of volumes a batch holds too few.
-NORM: dict[int, dict[str, Any]] = {2: {"norm": "batch"}, 3: {}}
-RATE = {2: 5e-3, 3: 2e-3}
+# Maps are normalised each by itself, but over a batch where the light of pictures was evened out:
+# every place is by then measured by its neighbours, and a tile without anything to find would be
+# blown up like one that is full of it. In equal time two folds of vessels were learned better so
+# (Dice +0.006, +0.003), and at the higher rate that goes with it (+0.004); cells in smears, whose
+# light is even, were not (-0.001, -0.005).
+RATE = {"instance": 2e-3, "batch": 5e-3}
 # Patches that a network must be shown to be worth choosing: a first guess.
 SHOWN = 5000
 EPOCHS = 40
@@ -73,11 +74,13 @@ class Net(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Patch and stages: one number an axis in `patch`, in each of `strides` and of `kernels`."""
+    """Patch and stages: one number an axis in `patch`, in each of `strides` and of `kernels`;
+    `norm`: over what maps are normalised."""
 
     patch: tuple[int, ...]
     strides: tuple[tuple[int, ...], ...]
     kernels: tuple[tuple[int, ...], ...]
+    norm: str = "instance"
 
     @property
     def voxels(self) -> int:
@@ -92,7 +95,7 @@ class Form:
             "widths": widths,
             "strides": [list(stride) for stride in self.strides],
             "kernels": [list(kernel) for kernel in self.kernels],
-            **NORM[dims],
+            **({} if self.norm == "instance" else {"norm": self.norm}),
             **OPTIONS.get(net.name, {}),
         }
 
@@ -182,7 +185,7 @@ def form(fp: MaskFingerprint, device: str) -> Form:
         patch = np.array(found.patch)
         patch[axis] = max(LEAST, patch[axis] - step[axis])
         found = _form(patch, grid)
-    return found
+    return replace(found, norm="batch") if fp.axes == 2 and uneven(fp) else found
 
 
 def _form(patch: np.ndarray, grid: np.ndarray) -> Form:
@@ -213,7 +216,7 @@ def _kind(device: str) -> str:
 
 def batch(found: Form, device: str) -> int:
     low, high = BATCHES
-    return max(low, min(high, AT_ONCE[_kind(device), len(found.patch)] // found.voxels))
+    return max(low, min(high, AT_ONCE[_kind(device), found.norm] // found.voxels))
 
 
 def flips(fp: MaskFingerprint, found: Form) -> list[str]:
@@ -346,7 +349,7 @@ def train(
     values: dict[str, Any] = {
         **error,
         "optimiser": "adamw",
-        "learning_rate": RATE[len(found.patch)],
+        "learning_rate": RATE[found.norm],
         "weight_decay": 0.01,
         "schedule": "cosine",
         "warmup": 0.05,
