@@ -287,8 +287,8 @@ class _Maker:
 def _written(draft: Path, row: int, pixels: np.ndarray, labels: np.ndarray) -> None:
     blosc2 = _blosc2()
     dims = labels.ndim
-    # High bytes of values pack well beside each other; a label has but one byte, and is read in a
-    # quarter of the time as it is.
+    # High bytes of values pack well beside each other; a label has but one byte, and is read more
+    # quickly as it is.
     values, marks = blosc2.Filter.SHUFFLE, blosc2.Filter.NOFILTER
     for name, array, lead, order in (("x", pixels, (1,), values), ("y", labels, (), marks)):
         chunk = tuple(min(a, b) for a, b in zip(CHUNK[dims], labels.shape, strict=True))

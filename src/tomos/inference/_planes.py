@@ -23,7 +23,7 @@ from tomos.inference.grids import Line
 _ROWS, _COLUMNS = 32, 64  # prepared voxels of a tile: fewer pay for the calls, more for the classes
 _FINE = 4  # at most so many scan voxels of a tile for each of them, along an axis
 # Classes from which on threads pay: the arrays of fewer are so small that Python, which only one
-# thread may use at a time, takes longer than the sums (two cores, 5 classes: twice as slow).
+# thread may use at a time, takes longer than the sums. Where that ends was tried on two cores.
 _MANY = 40
 
 

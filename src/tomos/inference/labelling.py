@@ -47,7 +47,7 @@ def labels_on_grid(
         np.zeros(volume.size, np.uint8) if ask.uncertainty else None,
         None if chances is None else _each(chances, scan, volume, ask),
     )
-    with ThreadPoolExecutor(ask.workers) as pool, _closing(slabs):
+    with ThreadPoolExecutor(ask.workers) as pool, ended(slabs):
         work = _work((prepared, volume), ask, answer, pool)
         planes = 0
         for slab in slabs:
@@ -77,8 +77,9 @@ def _each(chances: np.ndarray, scan: Grid, volume: Grid, ask: Ask) -> tuple[np.n
     return tuple(chance.reshape(volume.size) for chance in chances)
 
 
-def _closing(slabs: Iterable[np.ndarray]) -> AbstractContextManager:
-    """After a refusal a generator must not wait on, holding its memory and threads."""
+def ended(slabs: Iterable[np.ndarray]) -> AbstractContextManager:
+    """Slabs that end with the block: after a refusal a generator must not wait on, holding its
+    memory and threads."""
     return closing(slabs) if isinstance(slabs, Generator) else nullcontext()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from math import inf, prod
 from pathlib import Path
@@ -17,7 +16,7 @@ from tomos.inference import example
 from tomos.inference.decision import Ask, Labelled
 from tomos.inference.foresight import Foresight, Way
 from tomos.inference.grids import Grid
-from tomos.inference.labelling import labels_on_grid
+from tomos.inference.labelling import ended, labels_on_grid
 from tomos.inference.mask_envelope import MaskEnvelope
 from tomos.inference.memory import OutOfMemory, is_out_of_memory
 from tomos.inference.network import Network, networks
@@ -309,7 +308,7 @@ class MaskPredictor:
     def _tempered(self, slabs: Iterator[np.ndarray]) -> Generator[np.ndarray]:
         """Logits whose probabilities are those seen on validation; the order of classes stays."""
         cooler = np.float32(1 / self.temperature)
-        with closing(slabs) if isinstance(slabs, Generator) else nullcontext():
+        with ended(slabs):
             for slab in slabs:
                 if cooler != 1:
                     slab *= cooler

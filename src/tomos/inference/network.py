@@ -58,8 +58,8 @@ def networks(package: Package, backend: str = "auto", threads: int = 0) -> list[
 
 
 def quickest(manifest: Manifest) -> Backend:
-    """OpenVINO for networks of volumes, where it is installed: ONNX Runtime takes half as long
-    again, and more memory (benchmarks/infer_masks.py). Of pictures ONNX Runtime, which every
+    """OpenVINO for networks of volumes, where it is installed: ONNX Runtime takes longer, and more
+    memory (benchmarks/infer_masks.py). Of pictures ONNX Runtime, which every
     installation has."""
     volumes = any(len(manifest.input_of(part).size) == 3 for part in manifest.graphs)
     return "openvino" if volumes and find_spec("openvino") else "onnxruntime"

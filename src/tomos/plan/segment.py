@@ -46,9 +46,8 @@ NETS = (
 OPTIONS: dict[str, dict[str, Any]] = {"residual_unet": {"blocks": [1, 2, 2, 2]}}
 # Maps are normalised each by itself, but over a batch where the light of pictures was evened out:
 # every place is by then measured by its neighbours, and a tile without anything to find would be
-# blown up like one that is full of it. In equal time two folds of vessels were learned better so
-# (Dice +0.006, +0.003), and at the higher rate that goes with it (+0.004); cells in smears, whose
-# light is even, were not (-0.001, -0.005).
+# blown up like one that is full of it. First guesses, rate and batch with it: in trials two folds
+# of vessels were learned better so, and one of cells in smears, whose light is even, was not.
 RATE = {"instance": 2e-3, "batch": 5e-3}
 # Patches that a network must be shown to be worth choosing: a first guess.
 SHOWN = 5000
