@@ -87,7 +87,8 @@ def ours(job: dict) -> None:
 
     classes, size, scan = job["classes"], tuple(job["size"]), tuple(job["scan"])
     prepared, target = grids(size, scan)
-    ask = Ask(classes, uncertainty=job["uncertainty"], threads=job["threads"])
+    asked = job["uncertainty"]
+    ask = Ask(classes, uncertainty=asked, entropy=asked, threads=job["threads"])
     if job["streamed"]:
         found = labels_on_grid(from_file(job["scores"], classes, size), prepared, target, ask)
         answer()

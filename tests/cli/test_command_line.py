@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -114,3 +115,14 @@ def test_a_fault_of_ours_is_one_line_too(monkeypatch, capsys):
     monkeypatch.setenv("TOMOS_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         main(["doctor"])
+
+
+def test_the_time_left_is_never_sixty_seconds(monkeypatch, capsys):
+    from tomos.cli import terminal
+
+    now = iter([0.0, 20.0, 39.95])  # made, begun, seen: six times 19.95 s are left
+    monkeypatch.setattr(terminal, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    shown = terminal.Terminal()
+    shown.step(0, 700)
+    shown.step(100, 700)
+    assert capsys.readouterr().err.splitlines()[-1] == "  100/700   2:00 left"

@@ -261,7 +261,7 @@ def test_entropy_and_expected_volume():
     scores = np.zeros((2, 2, 3, 4), np.float32)
     scores[1] = 1
     prepared, scan = grids((2, 3, 4), (4, 6, 8))
-    found = labels_on_grid([scores], prepared, scan, Ask(2, uncertainty=True))
+    found = labels_on_grid([scores], prepared, scan, Ask(2, uncertainty=True, entropy=True))
     assert (found.entropy == round(0.8404 * 255)).all() and (found.labels == 1).all()
     np.testing.assert_allclose(found.expected, [192 * 0.268941, 192 * 0.731059], rtol=1e-5)
 
@@ -270,11 +270,11 @@ def test_a_network_that_is_sure():
     scores = np.zeros((3, 2, 3, 4), np.float32)
     scores[2, ..., :2] = scores[1, ..., 2:] = 40
     prepared, scan = grids((2, 3, 4), (2, 3, 4))
-    found = labels_on_grid([scores], prepared, scan, Ask(3, uncertainty=True))
+    found = labels_on_grid([scores], prepared, scan, Ask(3, uncertainty=True, entropy=True))
     assert not found.entropy.any() and found.expected == pytest.approx([0, 12, 12])
     scores[:] = 0
     scores[1] = 40
-    found = labels_on_grid([scores], prepared, scan, Ask(3, uncertainty=True))
+    found = labels_on_grid([scores], prepared, scan, Ask(3, uncertainty=True, entropy=True))
     assert not found.entropy.any() and found.expected.tolist() == [0, 24, 0]
 
 
@@ -291,7 +291,8 @@ def test_uncertainty_as_computed_at_once(kind, surety):
     if kind == "probabilities":
         given = softmax(given)
     prepared, scan = grids((7, 11, 13), (13, 20, 17), (0, 2, 1), (-1, 1, 1))
-    found = labels_on_grid(slabs(given), prepared, scan, Ask(6, kind, uncertainty=True, threads=2))
+    ask = Ask(6, kind, uncertainty=True, entropy=True, threads=2)
+    found = labels_on_grid(slabs(given), prepared, scan, ask)
     change = np.linalg.inv(prepared.affine) @ scan.affine
     where = change[:3, :3] @ np.indices(scan.size).reshape(3, -1) + change[:3, 3:]
     whole = np.stack(
@@ -305,13 +306,16 @@ def test_uncertainty_as_computed_at_once(kind, surety):
     assert found.expected.sum() == pytest.approx(np.prod(scan.size), rel=1e-6)
     plain = labels_on_grid([given], prepared, scan, Ask(6, kind))
     assert np.array_equal(found.labels, plain.labels) and plain.entropy is plain.expected is None
+    sums = labels_on_grid([given], prepared, scan, Ask(6, kind, uncertainty=True))
+    assert np.array_equal(found.labels, sums.labels) and sums.entropy is None
+    np.testing.assert_allclose(found.expected, sums.expected, rtol=1e-9)
 
 
 def test_threads_change_nothing():
     scores = smooth(14, (12, 30, 40))
     prepared, scan = grids((12, 30, 40), (20, 70, 90))
     one, three = (
-        labels_on_grid([scores], prepared, scan, Ask(14, uncertainty=True, threads=n))
+        labels_on_grid([scores], prepared, scan, Ask(14, uncertainty=True, entropy=True, threads=n))
         for n in (1, 3)
     )
     assert np.array_equal(one.labels, three.labels) and np.array_equal(one.entropy, three.entropy)
@@ -374,14 +378,16 @@ def test_affines_and_settings_that_cannot_be_meant():
             labels_on_grid([], Grid((2, 2, 2), prepared), Grid((2, 2, 2), scan), Ask(2))
     with pytest.raises(SettingsError, match="1 to 65535 classes, got 0"):
         Ask(0)
+    with pytest.raises(SettingsError, match="uncertainty"):
+        Ask(2, entropy=True)
 
 
-@pytest.mark.parametrize("uncertainty", [False, True])
-def test_the_memory_foreseen_bounds_the_memory_taken(uncertainty):
+@pytest.mark.parametrize("uncertainty, entropy", [(False, False), (True, False), (True, True)])
+def test_the_memory_foreseen_bounds_the_memory_taken(uncertainty, entropy):
     """Far below the scores of the whole scan, which the usual way holds."""
     scores = smooth(20, (24, 40, 40))
     prepared, scan = grids((24, 40, 40), (96, 160, 160))
-    ask = Ask(20, uncertainty=uncertainty, threads=2)
+    ask = Ask(20, uncertainty=uncertainty, entropy=entropy, threads=2)
     tracemalloc.start()
     labels_on_grid([scores], prepared, scan, ask)
     peak = tracemalloc.get_traced_memory()[1]

@@ -14,8 +14,10 @@ from tomos.workflows.mask_calibration import fitted
 def test_labels_stay_and_the_sum_of_the_probabilities_is_that_of_cooler_logits():
     image = volume()
     image = image.with_pixels(image.pixels + np.float32(0.4))  # the dark is no longer sure
-    plain = predictor().labelled(image)
-    warm = predictor(calibration={"method": "temperature", "temperature": 4.0}).labelled(image)
+    plain = predictor().labelled(image, doubt=True)
+    warm = predictor(calibration={"method": "temperature", "temperature": 4.0}).labelled(
+        image, doubt=True
+    )
     assert np.array_equal(plain.labels, warm.labels) and plain.labels.any()
     x = STEEP / 4 * np.stack([np.full_like(image.pixels[0], 0.5), image.pixels[0]])
     assert warm.expected == pytest.approx(probabilities(x).reshape(2, -1).sum(1), rel=1e-4)

@@ -41,8 +41,8 @@ class Terminal:
         since, start = self._first
         if done <= start or done >= total:
             return ""
-        seconds = (now - since) / (done - start) * (total - done)
-        return f"  {seconds // 60:.0f}:{seconds % 60:02.0f} left"
+        seconds = round((now - since) / (done - start) * (total - done))
+        return f"  {seconds // 60}:{seconds % 60:02} left"
 
 
 def print_json(value: Any) -> None:

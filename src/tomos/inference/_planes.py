@@ -50,7 +50,7 @@ class Planes:
         columns = max(part.stop - part.start for part in x.blocks(_COLUMNS, _FINE))
         bounds = 13 * given * width  # three arrays of extremes, one of what may count
         ends = 16 * given * wide + 8 * given * columns
-        scores = (9 + 4 * ask.uncertainty + ask.dtype(0).itemsize) * rows * columns
+        scores = (9 + 4 * ask.entropy + ask.dtype(0).itemsize) * rows * columns
         each = classes * (bounds + ends + scores) + 32 * rows * columns
         return 8 * classes * height * width + _workers(ask) * each
 

@@ -32,7 +32,7 @@ class Turned:
     @staticmethod
     def memory(ask: Ask, prepared: Grid) -> int:
         """Bytes at most: the scores, and for each thread coordinates and scores of one piece."""
-        piece = max(1, _AT_ONCE // ask.classes) * (ask.classes * (13 + 4 * ask.uncertainty) + 240)
+        piece = max(1, _AT_ONCE // ask.classes) * (ask.classes * (13 + 4 * ask.entropy) + 240)
         return 4 * ask.classes * prod(prepared.size) + ask.workers * piece
 
     def add(self, scores: np.ndarray) -> None:

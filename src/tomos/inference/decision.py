@@ -22,14 +22,16 @@ class Ask:
 
     classes      K, the background among them, first
     scores       "logits", or "probabilities", which sum to one
-    uncertainty  entropy and expected extents, too; classes whose probability in some region is
-                 everywhere below exp(-10) / K count as 0 there
+    uncertainty  expected extents, too; classes whose probability in some region is everywhere below
+                 exp(-10) / K count as 0 there
+    entropy      that of every voxel, too; a part of `uncertainty`
     threads      0: one a core
     """
 
     classes: int
     scores: Scores = "logits"
     uncertainty: bool = False
+    entropy: bool = False
     threads: int = 0
 
     def __post_init__(self) -> None:
@@ -39,6 +41,10 @@ class Ask:
             raise SettingsError(f"expected threads of 0 or more, got {self.threads}")
         if self.scores not in get_args(Scores):
             raise SettingsError(f"scores: expected one of {get_args(Scores)}, got {self.scores!r}")
+        if self.entropy and not self.uncertainty:
+            raise SettingsError(
+                "entropy: expected uncertainty, which it is a part of, to be on, too"
+            )
 
     @property
     def dtype(self) -> type[np.unsignedinteger]:
@@ -102,11 +108,13 @@ class Sheet:
     def write(self, at: tuple, scores: np.ndarray, classes: np.ndarray, by: Decision) -> None:
         """Voxels `at` by the scores (n, ...) of the n classes that count; these are used up."""
         flat, shape = scores.reshape(len(classes), -1), scores.shape[1:]
-        self.labels[at] = np.take(classes, by.winners(flat)).reshape(shape)
-        if self.entropy is None:
+        best = by.best(flat)
+        self.labels[at] = np.take(classes, by.winners(flat, best)).reshape(shape)
+        if not by.ask.uncertainty:
             return
-        entropy, likely = by.entropy(flat, classes)
-        self.entropy[at] = entropy.reshape(shape)
+        likely, entropy = by.surety(flat, best, classes)
+        if self.entropy is not None and entropy is not None:
+            self.entropy[at] = entropy.reshape(shape)
         for row, k in enumerate(classes.tolist()):
             if self.chances is not None and k:
                 share = likely[row]
@@ -145,10 +153,13 @@ class Decision:
             return least - np.float32(margin)
         return np.minimum(least, np.float32(exp(-margin)))
 
-    def winners(self, scores: np.ndarray) -> np.ndarray:
+    def best(self, scores: np.ndarray) -> np.ndarray:
+        """(P,) highest of scores (n, P), which the next call overwrites."""
+        return np.maximum.reduce(scores, axis=0, out=self.scratch.array("best", scores.shape[1:]))
+
+    def winners(self, scores: np.ndarray, best: np.ndarray) -> np.ndarray:
         """(P,) row of the highest of scores (K or fewer, P)."""
         shape, array = scores.shape, self.scratch.array
-        best = np.maximum.reduce(scores, axis=0, out=array("best", shape[1:]))
         won = np.equal(scores, best, out=array("won", shape, bool))
         if self.ask.dtype is np.uint8:
             codes = won.view(np.uint8)
@@ -159,28 +170,35 @@ class Decision:
         found = np.maximum.reduce(codes, axis=0)
         return np.subtract(self.ask.dtype(len(scores)), found, out=found)
 
-    def entropy(self, scores: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(P,) uint8 and probabilities (n, P), which the next call overwrites, of the scores (n, P)
-        of the n classes that count; these are used up.
+    def surety(
+        self, scores: np.ndarray, best: np.ndarray, classes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Probabilities (n, P), which the next call overwrites, of the scores (n, P) of the n
+        classes that count, which are used up; and (P,) uint8 entropy where it is asked for.
 
         Adds to `expected`.
         """
-        shape, array = scores.shape, self.scratch.array
-        likely = array("likely", shape)
         if self.ask.scores == "logits":
-            scores -= np.maximum.reduce(scores, axis=0, out=array("best", shape[1:]))
+            scores -= best
+        likely = self.scratch.array("likely", scores.shape) if self.ask.entropy else scores
+        if self.ask.scores == "logits":
             np.exp(scores, out=likely)
-        else:
+        elif self.ask.entropy:
             likely[...] = scores
             np.log(np.maximum(scores, 1e-30, out=scores), out=scores)
-        total = np.add.reduce(likely, axis=0, out=array("total", shape[1:]))
-        scores *= likely
+        total = np.add.reduce(likely, axis=0, out=self.scratch.array("total", best.shape))
+        if self.ask.entropy:
+            scores *= likely
         likely /= total
         self.expected[classes] += np.add.reduce(likely, axis=1, dtype=np.float64)
-        # H = -sum p log p with p = likely / total and log likely = what `scores` was.
-        weighted = np.add.reduce(scores, axis=0, out=array("weighted", shape[1:]))
-        weighted /= total
+        return likely, self._entropy(scores, total) if self.ask.entropy else None
+
+    def _entropy(self, weighted: np.ndarray, total: np.ndarray) -> np.ndarray:
+        """(P,) uint8 from p log p (n, P) of probabilities p that sum to `total`: used up, both."""
+        # H = -sum q log q with q = p / total.
+        mean = np.add.reduce(weighted, axis=0, out=self.scratch.array("weighted", total.shape))
+        mean /= total
         nats = np.log(total, out=total)
-        nats -= weighted
+        nats -= mean
         nats *= 255 / log(max(2, self.ask.classes))
-        return np.rint(np.clip(nats, 0, 255, out=nats), out=nats).astype(np.uint8), likely
+        return np.rint(np.clip(nats, 0, 255, out=nats), out=nats).astype(np.uint8)

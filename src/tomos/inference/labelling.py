@@ -44,7 +44,7 @@ def labels_on_grid(
     prepared, volume = _standing(prepared), _volume(scan)
     answer = Sheet(
         np.zeros(volume.size, ask.dtype),
-        np.zeros(volume.size, np.uint8) if ask.uncertainty else None,
+        np.zeros(volume.size, np.uint8) if ask.entropy else None,
         None if chances is None else _each(chances, scan, volume, ask),
     )
     with ThreadPoolExecutor(ask.workers) as pool, ended(slabs):
@@ -86,7 +86,7 @@ def ended(slabs: Iterable[np.ndarray]) -> AbstractContextManager:
 def memory(prepared: Grid, scan: Grid, ask: Ask) -> int:
     """Bytes that `labels_on_grid` takes at most, beside the slab it is given."""
     prepared, scan = _standing(prepared), _volume(scan)
-    results = prod(scan.size) * (ask.dtype(0).itemsize + ask.uncertainty)
+    results = prod(scan.size) * (ask.dtype(0).itemsize + ask.entropy)
     relation = between(prepared, scan)
     if relation is None:
         return results + Turned.memory(ask, prepared)

@@ -181,7 +181,7 @@ class MaskPredictor:
         scores   what `scores` gave for this image, where it is there already
         chances  zeros for the answer's `chances`, which may lie on disk
         """
-        found = self.labelled(image, progress, cancel, scores, chances)
+        found = self.labelled(image, doubt, progress, cancel, scores, chances)
         labels = segment.cleaned(found.labels, self.classes, self.manifest.mask.largest)
         mask = Mask.on(image, labels, self.classes)
         amounts = _amounts(found, mask)
@@ -190,7 +190,7 @@ class MaskPredictor:
             label=segment.said({name: amount["voxels"] for name, amount in amounts.items()}),
             mask=mask,
             amounts=amounts,
-            doubt=found.entropy if doubt else None,
+            doubt=found.entropy,
             chances=chances,
         )
         verdict, reason = self._verdict(answer)
@@ -210,15 +210,17 @@ class MaskPredictor:
     def labelled(
         self,
         image: Image,
+        doubt: bool = False,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
         scores: Scores | None = None,
         chances: np.ndarray | None = None,
     ) -> Labelled:
-        """Labels of every voxel of the image, as the networks say, with entropy and expected
-        voxels; `chances` as for `labels_on_grid`. Raises PackageError for an image of other
-        channels or axes, OutOfMemory."""
-        ask, scan = self._ask, Grid.of(image)
+        """Labels of every voxel of the image, as the networks say, with expected voxels and, where
+        `doubt`, entropy; `chances` as for `labels_on_grid`. Raises PackageError for an image of
+        other channels or axes, OutOfMemory."""
+        ask = Ask(self.manifest.outputs, uncertainty=True, entropy=doubt, threads=self.threads)
+        scan = Grid.of(image)
         prepared = scores.prepared if scores is not None else self.prepared(image)
         judgement, grid = self.envelope.judge(image, prepared.pixels), Grid.of(prepared)
         if scores is not None:
@@ -260,10 +262,6 @@ class MaskPredictor:
             return None
         notes = (*prepared.warnings[len(image.warnings) :], *notes)
         return Scores(prepared, logits, notes, shrunk)
-
-    @property
-    def _ask(self) -> Ask:
-        return Ask(classes=self.manifest.outputs, uncertainty=True, threads=self.threads)
 
     def prepared(self, image: Image) -> Image:
         """The image as the networks see it. Raises PackageError for one of other channels or axes,
