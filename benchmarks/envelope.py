@@ -2,7 +2,7 @@
 
     python benchmarks/envelope.py MODEL [--data ../shared/data] [--own SOURCE] [--limit 200]
 
-MODEL     a model.tomos
+MODEL     a model.tomos of classes; for one of masks: envelope_masks.py
 --own     images of the kind the model was made for: anything `tomos predict` takes, such as
           x.npz#test; at most 2 % of them should be referred
 Foreign   CT slices, MR slices, blood cells, eye grounds, noise. Each is given twice: as the file
@@ -28,7 +28,7 @@ from tomos import formats
 from tomos.inference import Info, Predictor
 from tomos.transforms.prepare import Chain
 from tomos.types import FormatError, Image, TomosError
-from tomos.workflows.predict import addresses
+from tomos.workflows.inputs import addresses
 
 FOREIGN = {
     "ct": "dicom/ct_chest",
@@ -49,8 +49,8 @@ def main() -> int:
     predictor = Predictor(args.model)
     sets: dict[str, dict] = {}
     if args.own:
-        images = (formats.read(address) for address in addresses([args.own]))
-        sets["own"] = referred(predictor, images)
+        own = (formats.read(address) for address in addresses([args.own]))
+        sets["own"] = referred(predictor, own)
     for name, images in foreign(Path(args.data), args.limit, predictor.shape):
         sets[f"{name}, as it is"] = referred(predictor, images)
         hidden = [disguised(image, predictor.shape) for image in images]

@@ -116,10 +116,17 @@ def check() -> str:
 def plan() -> str:
     from tomos.config import load
     from tomos.plan import Fingerprint, recipe, schema
-    from tomos.plan.mask_fingerprint import LabelFacts, MaskFingerprint
+    from tomos.plan.mask_fingerprint import LabelFacts, MaskFingerprint, RoleFacts
 
     kinds = (schema.Plan, schema.DatasetPart, schema.ModelPart, schema.TrainPart, schema.AlsoPart)
-    kinds += (schema.PredictPart, schema.BudgetPart, Fingerprint, MaskFingerprint, LabelFacts)
+    kinds += (
+        schema.PredictPart,
+        schema.BudgetPart,
+        Fingerprint,
+        MaskFingerprint,
+        LabelFacts,
+        RoleFacts,
+    )
     recipes = (
         (f"`{name}`", load(recipe.Recipe, recipe.FOLDER / f"{name}.toml").source)
         for name in recipe.recipes()

@@ -7,6 +7,7 @@ DIR` draws a finer set, for `docs/screenshot.py`: `DIR/ct`, DICOM series with se
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,6 +178,30 @@ def hippocampus(folder: Path) -> None:
         (folder / "hippocampus" / part).mkdir(parents=True)
         for number, path in enumerate(sorted((folder / "drawn/volumes" / drawn).iterdir())):
             path.rename(folder / "hippocampus" / part / f"hippocampus_{3 * number:03d}.nii.gz")
+
+
+def pet_ct(folder: Path) -> None:
+    """`pet_ct`, as nnU-Net has it: a CT of each case and, with voxels twice as large, a PET."""
+    from tomos.formats import read
+
+    place, parts = folder / "pet_ct", ("imagesTr", "labelsTr")
+    for part in parts:
+        (place / part).mkdir(parents=True)
+    for number in range(CASES):
+        nifti(folder / "drawn_pet" / "volumes", number, COARSE, cropped=True)
+    for part, drawn in zip(parts, ("images", "masks"), strict=True):
+        for path in sorted((folder / "drawn_pet/volumes" / drawn).iterdir()):
+            stem = path.name.removesuffix(".nii.gz")
+            name = f"{stem}_0000.nii.gz" if part == "imagesTr" else path.name
+            path.rename(place / part / name)
+    for path in sorted((place / "imagesTr").iterdir()):
+        ct = read(path)
+        affine = ct.affine @ np.diag([2.0, 2.0, 2.0, 1.0])
+        warm = (ct.pixels[:, ::2, ::2, ::2] > 0).astype(np.float32) * 3
+        formats.write_nifti(Image(warm, affine, "patient"), Path(str(path).replace("0000", "0001")))
+    told = {"channel_names": {"0": "CT", "1": "PET"},
+            "labels": {"background": 0, "lungs": 1, "heart": 2, "liver": 3}}  # fmt: skip
+    (place / "dataset.json").write_text(json.dumps(told), encoding="utf-8")
 
 
 def faulty(folder: Path) -> None:

@@ -235,6 +235,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "ct": scans_with_masks.ct,
     "hippocampus": scans_with_masks.hippocampus,
     "faulty": scans_with_masks.faulty,
+    "pet_ct": scans_with_masks.pet_ct,
     "vessels": scans_with_masks.vessels,
     "cells": scans_with_masks.cells,
 }

@@ -89,6 +89,18 @@ def test_one_class_and_classes_missing(make, tmp_path):
     made = [(*r[:2], "a" if r[3] == "train" else r[2], *r[3:]) for r in made]
     missing = codes(make(made))["class_missing"]
     assert missing.severity == "error" and "'b' has no case in train" in missing.message
+    assert missing.chinese == "类别“b”在训练集中没有病例"
+
+
+@pytest.mark.fast
+def test_splits_are_said_in_chinese(make):
+    """Of two classes 15 each are in train; in val 10 and in test 20 are, of the first one only."""
+    made = [(*row[:2], "a" if row[3] != "train" else row[2], *row[3:]) for row in rows()]
+    found = codes(make(made))
+    assert found["class_missing"].message == "class 'b' has no case in val, test"
+    assert found["class_missing"].chinese == "类别“b”在验证集、测试集中没有病例"
+    assert found["few_cases"].message.endswith("train ('a': 15, 'b': 15), val ('a': 10)")
+    assert found["few_cases"].chinese.endswith("：训练集（“a”：15、“b”：15），验证集（“a”：10）")
 
 
 def test_balance_blank_constant_and_odd_pictures(make):

@@ -158,7 +158,8 @@ def test_describe_a_model(world, capsys):
         assert part in said
     code, said = answers(capsys, "describe", world / "model.tomos")
     assert code == 0
-    assert said["input"] == {"channels": 1, "size": [8, 8], "volumes": False, "context": 0}
+    one_image = {"roles": [], "files": [], "volumes": False, "context": 0}
+    assert said["input"] == {"channels": 1, "size": [8, 8], **one_image}
 
 
 def test_a_run_folder_is_its_model(world, capsys):

@@ -192,6 +192,33 @@ def test_a_budget_is_kept_by_smaller_steps(budget, tile, batch, said, monkeypatc
     assert found.targets["mask"].mask.labels.any()
 
 
+@pytest.mark.parametrize(
+    ("budget", "tile", "verdict"),
+    [(8e6, (64, 64), "finding"), (4e5, (16, 16), "finding"), (3e5, (8, 16), "refer")],
+)
+def test_tiles_of_pictures_may_shrink_to_patches_before_anything_is_lost(
+    budget, tile, verdict, monkeypatch
+):
+    """600 bytes a pixel; tiles of 64 x 64, patches of 16 x 16."""
+    monkeypatch.setattr(foresight, "PLENTY", 10**6)
+    network = Bright(each=600)
+    given = {"tile": (16, 16), "mask": {"tile": (64, 64), "overlap": 0.25}}
+    image = volume().with_pixels(np.tile(volume().pixels[:, 10], (1, 3, 3)), np.eye(4))
+    found = predictor(network, int(budget), **given).predict_image(image)
+    assert tiles_of(network) == {tile}
+    assert found.verdict == verdict
+    assert bool(found.warnings) == (tile != (64, 64))
+    usual = predictor(**given).predict_image(image).targets["mask"].mask.labels
+    assert usual.any() and np.array_equal(found.targets["mask"].mask.labels, usual)
+
+
+def test_a_tile_smaller_than_the_patches_is_no_tile():
+    with pytest.raises(PackageError, match=r"mask\.tile: expected sides of \(16, 16\) or more"):
+        predictor(tile=(16, 16), mask={"tile": (16, 8)})
+    with pytest.raises(PackageError, match=r"mask\.tile"):
+        predictor(tile=(16, 16, 16), mask={"tile": (64, 64)})
+
+
 def test_what_does_not_fit_at_all_is_refused_by_name():
     network = Bright(each=600)
     with pytest.raises(OutOfMemory) as refused:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from bright_masks import STEEP, Bright, predictor
 
-from tomos.inference.straight import memory, sheared, straightened
+from tomos import datasets, formats
+from tomos.transforms.prepare import Chain, straightened, straightening
+from tomos.transforms.prepare._straight import sheared
 from tomos.types import Image, Origin
 
 # As the plan writes them.
@@ -232,7 +234,7 @@ def test_what_the_network_sees_of_a_sheared_scan_is_upright():
     straight = straightened(image)
     tracemalloc.start()
     straightened(image)
-    assert 0.7 * memory(image) < tracemalloc.get_traced_memory()[1] < memory(image)
+    assert 0.7 * straightening(image) < tracemalloc.get_traced_memory()[1] < straightening(image)
     tracemalloc.stop()
     assert sheared(straight.affine) < 1e-12
     np.testing.assert_allclose(straight.spacing, (2.5, 0.9, 0.9), rtol=1e-9)
@@ -245,6 +247,30 @@ def test_what_the_network_sees_of_a_sheared_scan_is_upright():
 
 
 @pytest.mark.fast
+@pytest.mark.parametrize("degrees", [12.0, -25.0])
+def test_training_is_shown_a_sheared_scan_as_prediction_is(tmp_path, degrees):
+    """The same image to the last bit, and labels that lie where the truth lies in the patient."""
+    affine, size = about(tilted(degrees), 30.0, (0.3, -0.2, 0.1))
+    image = ellipsoid(affine, size, rotation(np.random.default_rng(3)))
+    for folder, pixels in (("images", image.pixels), ("masks", image.pixels > 0.5)):
+        (tmp_path / "s" / folder).mkdir(parents=True)
+        for k in range(3):
+            placed = image.with_pixels(pixels.astype(np.float32))
+            formats.write_nifti(placed, tmp_path / "s" / folder / f"{k}.nii.gz")
+    datasets.import_folder(tmp_path / "s", tmp_path / "d", classes=["ball"])
+    made = datasets.open(tmp_path / "d")
+    prepared, labels = datasets.prepare_case(made, made.cases[0], Chain(STEPS))
+    shown = predictor(prepare=STEPS).prepared(formats.read(made.image(made.cases[0])))
+    np.testing.assert_array_equal(prepared.pixels, shown.pixels)
+    np.testing.assert_array_equal(prepared.affine, shown.affine)
+    found = prepared.world(np.argwhere(labels == 1))
+    off = np.linalg.solve(prepared.affine[:3, :3], found.mean(axis=0) - MIDDLE)
+    assert np.abs(off).max() < 0.25
+    each = abs(np.linalg.det(prepared.affine[:3, :3])) / 1000
+    assert len(found) * each == pytest.approx(VOLUME, rel=0.02)
+
+
+@pytest.mark.fast
 def test_a_scan_that_is_all_but_straight_stays_as_it_is():
     affine, size = about(tilted(0.3), 30.0)
     image = ellipsoid(affine, size, np.eye(3))
@@ -252,7 +278,7 @@ def test_a_scan_that_is_all_but_straight_stays_as_it_is():
     assert_in_place(image)
     picture = Image(image.pixels[:, 0], image.affine, "patient")
     assert straightened(picture) is picture
-    assert memory(image) == memory(picture) == 0
+    assert straightening(image) == straightening(picture) == 0
 
 
 @pytest.mark.slow

@@ -228,6 +228,21 @@ def test_small_patches_of_labels_without_a_side_are_flipped():
     assert segment.views(small, segment.form(small, "cpu")) == ("identity",)
 
 
+def test_a_whole_picture_is_one_tile_where_maps_are_normalised_over_a_batch():
+    thin = {"vessel": facts(thickness=3.0, apart=0.3, apart_even=1.2)}
+    vessels = fp((584, 565), labels=thin)
+    found = segment.form(vessels, "cpu")
+    assert found.norm == "batch"
+    told = segment.predict(vessels, found)
+    assert told["tile"] == (592, 576), "the next multiples of 16"
+    assert told["overlap"] == pytest.approx(64 / 576, abs=1e-3)
+    large = fp((3000, 2000), labels=thin)
+    assert segment.predict(large, segment.form(large, "cpu"))["tile"] == (1024, 1024)
+    # Normalised each by itself, maps of a large tile are others than those of a patch.
+    plain = fp((584, 565), labels={"vessel": facts(thickness=3.0)})
+    assert set(segment.predict(plain, segment.form(plain, "cpu"))) == {"views"}
+
+
 def test_thick_slices_are_turned_in_their_plane_only():
     thick = fp((30, 512, 512), (5.0, 0.8, 0.8))
     steps, why = segment.augment(thick, segment.form(thick, "cpu"))

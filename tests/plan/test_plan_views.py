@@ -45,6 +45,25 @@ def test_a_further_kind_of_network_has_a_size_of_its_own():
         config.override(plan([], {**SCANS, "size": [8, 16, 12]}), ['predict.views=["transpose"]'])
 
 
+PICTURES = {**SCANS, "size": [32, 32], "spacing": [1.0, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("given", "tile"),
+    [(PICTURES, [64, 16]), (PICTURES, [8, 64, 64]), (SCANS, [64, 64]), (SCANS, [64, 64, 64])],
+)
+def test_tiles_of_inference_are_of_pictures_and_no_smaller_than_patches(given, tile):
+    with pytest.raises(SettingsError, match=r"predict\.tile: expected \(Y, X\) of pictures"):
+        config.override(plan([], given), [f"predict.tile={tile}"])
+
+
+def test_larger_tiles_of_pictures_are_taken_and_a_view_must_fit_them():
+    wide = config.override(plan([], PICTURES), ["predict.tile=[64, 32]"])
+    assert wide.predict.tile == (64, 32)
+    with pytest.raises(SettingsError, match=r"'transpose' swaps .* got \(64, 32\)"):
+        config.override(wide, ['predict.views=["transpose"]'])
+
+
 def test_a_view_that_is_not_known_is_answered_with_the_nearest():
     with pytest.raises(SettingsError, match=r"no view named 'flip_z'.*did you mean 'flip_"):
         plan(["flip_z"], FILMS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import sys
 import threading
 import time
 import warnings
@@ -24,6 +25,10 @@ from tomos.serve.reader import HeatMap, Sample
 from tomos.serve.service import build
 from tomos.types import Answer, EnvelopeError, Image, Prediction
 
+# The models of tests/workflows and the scans of tests/formats serve here, too.
+for room in ("workflows", "formats"):
+    sys.path.append(str(Path(__file__).parents[1] / room))
+
 
 class FakeReader:
     """P(bright) = mean / 255. Refers within 0.05 of a half, refuses volumes.
@@ -36,6 +41,7 @@ class FakeReader:
     classes = ("dark", "bright")
     channels = 1
     axes = 2
+    several = None
     draws = False
 
     def __init__(self) -> None:

@@ -83,6 +83,13 @@ def test_what_lies_outside_the_envelope_of_masks(frame, size, spacing):
 
 
 @pytest.mark.fast
+@pytest.mark.parametrize("word", ["length", "depth", "height", "width", "pixels"])
+def test_the_words_within_a_sentence(word):
+    """What stands in a place of another sentence is looked up by itself."""
+    assert known(word)
+
+
+@pytest.mark.fast
 def test_an_empty_picture_and_an_unusual_one():
     from tomos.inference.appearance import WHY
 

@@ -157,6 +157,23 @@ def test_cases_that_cannot_be_read_fail_alone_when_judged(world, capsys):
 
 
 @pytest.mark.fast
+def test_the_terminal_is_told_how_many_would_be_referred(world):
+    """In a grey film the network is unsure of everything around the square."""
+    path, doubt = world / "unsure.tomos", {"doubt": {"ball": (0.8, 1.25)}}
+    network = {"name": "unet", "options": {"dims": 2}}
+    model_file(path, (None, None), tile=(16, 16), prepare=RANGED, network=network, mask=doubt)
+    opened = datasets.open(world / "d")
+    cases = opened.split("test").cases
+    sure = judge(MaskPredictor(path, threads=1), opened, "test")
+    assert not [line for line in sure.lines() if "referred" in line]
+    for case in cases[:2]:
+        film = world / "s" / "images" / f"{case.name}.png"
+        write(film, np.maximum(np.asarray(Picture.open(film)), 125))
+    judged = judge(MaskPredictor(path, threads=1), opened, "test")
+    assert f"  2 of {len(cases)} would be referred to a reader" in judged.lines()
+
+
+@pytest.mark.fast
 def test_a_case_that_does_not_fit_into_memory_fails_alone(world):
     opened = datasets.open(world / "d")
     large, *others = opened.split("test").cases

@@ -11,7 +11,7 @@ HELP = "Where a model looked: a map over each image, and on the image's own grid
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="model.tomos, or the run's folder")
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="image, folder, x.npz#test/12")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="as those of predict")
     parser.add_argument(
         "-o", "--out", metavar="DIR", default="explained", help="folder to write (explained)"
     )

@@ -23,6 +23,7 @@ MASKS = {
     "--roi": ("FOLDER", "the folder of the fields of view: outside nothing is learned or judged"),
     "--classes": ("A,B", "what the labels of the masks are called, in the order of their values"),
     "--target": ("NAME", "what is learned, where a table has several: label, mask, ..."),
+    "--reference": ("ROLE", "of cases with several images, the one whose grid counts (the first)"),
 }
 
 
@@ -89,6 +90,7 @@ def run(args) -> None:
         roi=args.roi,
         classes=args.classes,
         target=args.target,
+        reference=args.reference,
         copy=args.copy,
         dry_run=args.dry_run,
         progress=Terminal(),

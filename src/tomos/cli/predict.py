@@ -11,7 +11,12 @@ HELP = "A model on images: calibrated probabilities, and what to do with them. N
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="model.tomos, or the run's folder")
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="image, folder, x.npz, x.npz#test, x.npz#test/12"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="image, folder, x.npz, x.npz#test, x.npz#test/12; for a model that reads several "
+        "images a case 't1.nii.gz|t2.nii.gz', files or a folder of x_0000, x_0001, a CSV with the "
+        "columns case, image:t1, image:t2, or a data set",
     )
     parser.add_argument("-o", "--out", metavar="DIR", help="folder for the files of --as")
     parser.add_argument(

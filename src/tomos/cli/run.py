@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
         roi=args.roi,
         classes=args.classes,
         target=args.target,
+        reference=args.reference,
         progress=Terminal(),
     )
     if args.json:

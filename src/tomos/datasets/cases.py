@@ -77,6 +77,19 @@ def read_cases(table: Table, folder: Path) -> tuple[Case, ...]:
     return tuple(_merge(table, rows) for rows in frames.values())
 
 
+def roles_in(table: Table) -> tuple[str, ...]:
+    """The roles of the images, in the order of their columns."""
+    images = (c for c in table.columns if c == "image" or c.startswith("image:"))
+    return tuple(c.partition(":")[2] or "image" for c in images)
+
+
+def roles_of(cases: Iterable[Case]) -> tuple[str, ...]:
+    """The roles of images, in the order of the case that has most; frames of a sequence are none of
+    their own."""
+    each = ([_role(role)[0] for role in case.images] for case in cases)
+    return tuple(_ordered(role for roles in sorted(each, key=len, reverse=True) for role in roles))
+
+
 def _target(column: str) -> str:
     return column.partition(":")[2] or "label"
 
@@ -146,10 +159,13 @@ def _merge(table: Table, rows: list[tuple[tuple, Case, int]]) -> Case:
     return replace(first, images=images)
 
 
-def write_cases(path: Path, cases: Sequence[Case]) -> None:
-    """Write `cases.csv` beside its data set; addresses become relative to that folder."""
+def write_cases(path: Path, cases: Sequence[Case], first: Sequence[str] = ()) -> None:
+    """Write `cases.csv` beside its data set; addresses become relative to that folder.
+
+    first  roles of images in the order of their columns; others follow
+    """
     frames = any(FRAME.match(role) for case in cases for role in case.images)
-    roles = _ordered(_role(role)[0] for case in cases for role in case.images)
+    roles = _ordered([*first, *roles_of(cases)])
     targets = _ordered(target for case in cases for target in case.targets)
     clinical = _ordered(column for case in cases for column in case.clinical)
     given = [c for c in ("site", "date") if any(getattr(case, c) for case in cases)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ import numpy as np
 from tomos import formats
 from tomos.datasets import duplicates, leak
 from tomos.datasets.cases import FOLD, SPLITS, split_word
-from tomos.datasets.checking_masks import mask_problems
+from tomos.datasets.checking_masks import look_at_masks, mask_problems
 from tomos.datasets.dataset import Dataset, checksum, container, words
-from tomos.datasets.findings import CLUES_ZH, Findings, Problem, Severity, problem
+from tomos.datasets.findings import CLUES_ZH, SPLITS_ZH, Findings, Problem, class_missing, problem
 from tomos.datasets.shortcuts import Shortcut, clues, shortcuts
 from tomos.datasets.survey import Survey
 from tomos.types import Progress, Silent
@@ -33,7 +34,11 @@ def check(dataset: Dataset, progress: Progress | None = None) -> Findings:
     progress.say("looking for look-alikes")
     near = duplicates.near(seen, formats.read)
     found = _shortcuts(dataset, seen)
-    masks = mask_problems(dataset, progress) if dataset.kind == "mask" else ()
+    masks: Iterable[Problem] = ()
+    if dataset.kind == "mask":
+        laid = look_at_masks(dataset, progress)
+        masks = mask_problems(dataset, laid)
+        seen = replace(seen, errors={**laid.unread, **seen.errors})
     problems = [
         *_files(dataset, seen),
         *_labels(dataset),
@@ -125,17 +130,17 @@ def _sparse(dataset: Dataset, table: dict) -> Iterator[Problem]:
     for label in dataset.classes:
         lacking = [split for split in there if not table[split].get(label)]
         if lacking:
-            severity: Severity = "error" if "train" in lacking else "warning"
-            splits = ", ".join(lacking)
-            yield problem("class_missing", severity=severity, label=label, splits=splits)
-    said = []
+            yield class_missing(label, lacking)
+    said, said_zh = [], []
     for split in there:
         few = {k: table[split].get(k, 0) for k in dataset.classes}
         few = {k: n for k, n in few.items() if 0 < n < FEW}
         if few:
             said.append(f"{split} ({', '.join(f'{k!r}: {n}' for k, n in few.items())})")
+            each = "、".join(f"“{k}”：{n}" for k, n in few.items())
+            said_zh.append(f"{SPLITS_ZH[split]}（{each}）")
     if said:
-        yield problem("few_cases", found=", ".join(said))
+        yield problem("few_cases", found=", ".join(said), found_zh="，".join(said_zh))
 
 
 def _balance(dataset: Dataset, table: dict) -> Iterator[Problem]:
@@ -156,7 +161,7 @@ def _balance(dataset: Dataset, table: dict) -> Iterator[Problem]:
 
 def _misplaced(dataset: Dataset) -> Iterator[Problem]:
     """Cases whose folders name two splits (a test folder inside train), or another than theirs."""
-    paths = [Path(container(dataset.image(case))[0]) for case in dataset.cases]
+    paths = [Path(container(dataset.reference(case))[0]) for case in dataset.cases]
     root = Path(os.path.commonpath([path.parent for path in paths]))
     nested: list[int] = []
     other: list[int] = []

@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from tomos import formats
 from tomos.config import Settings, load, save
 from tomos.config.plugins import did_you_mean
-from tomos.datasets.cases import FOLD, SPLITS, read_cases, write_cases
+from tomos.datasets.cases import FOLD, SPLITS, read_cases, roles_in, write_cases
 from tomos.datasets.table import Table, read_table
-from tomos.types import Case, DatasetError
+from tomos.types import Case, DatasetError, FormatError, Image
 
 TOML, CSV = "dataset.toml", "cases.csv"
 MASKED = "with a mask"
@@ -86,7 +87,11 @@ class DatasetInfo(Settings):
     """`dataset.toml`. `classes` are those of `target`, the one that is learned unless told.
 
     checksum   that of all rows at import, so that a later change can be told
-    reference  the role of the image whose grid counts when a case has several
+    roles      of cases with several images, those that are learned from, each the column
+               `image:<role>`; none: all of these columns. Masks are learned from all of them
+               together, classes from `reference` alone
+    reference  the role of the image whose grid counts when a case has several: masks lie on it;
+               none: the first
     """
 
     schema_number: Literal[1] = Field(default=1, alias="schema")
@@ -96,6 +101,7 @@ class DatasetInfo(Settings):
     classes: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     licence: str = ""
+    roles: tuple[str, ...] = ()
     reference: str = ""
     checksum: str = ""
     targets: dict[str, TargetInfo] = Field(default_factory=dict)
@@ -118,6 +124,15 @@ class DatasetInfo(Settings):
             raise ValueError(f"classes and targets.{name}.classes must be equal")
         targets = {**data["targets"], name: {**entry, "classes": classes}}
         return {**data, "classes": classes, "targets": targets}
+
+    @model_validator(mode="after")
+    def _known_roles(self) -> DatasetInfo:
+        if len(set(self.roles)) < len(self.roles):
+            raise ValueError(f"expected roles with different names, got {', '.join(self.roles)}")
+        if self.roles and self.reference and self.reference not in self.roles:
+            hint = did_you_mean(self.reference, list(self.roles))
+            raise ValueError(f"reference: {self.reference!r} is none of the roles{hint}")
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,9 +181,65 @@ class Dataset:
         """The same data set with fewer cases."""
         return replace(self, cases=tuple(cases))
 
+    @cached_property
+    def roles(self) -> tuple[str, ...]:
+        """Of cases whose images are learned from together, what these are called, the reference
+        first; () where one image is: of classes, and where cases have no more."""
+        target, known = self.info.targets.get(self.info.target), self.info.roles
+        masked = self.info.task == "segment" or (target is not None and target.kind == "mask")
+        if not masked or len(known) < 2:
+            return ()
+        first = self.info.reference or known[0]
+        return (first, *(role for role in known if role != first))
+
+    def reference(self, case: Case) -> str:
+        """The address of the image whose grid counts: the role `reference`, else the first."""
+        roles = (self.info.reference, *self.info.roles)
+        return next((case.images[role] for role in roles if role in case.images), case.image)
+
+    def images(self, case: Case) -> tuple[str, ...]:
+        """The addresses of what is learned from, one a role; "" for one that the case lacks."""
+        if not self.roles:
+            return (self.reference(case),)
+        return tuple(case.images.get(role, "") for role in self.roles)
+
     def image(self, case: Case) -> str:
-        """The address that stands for the case: the role `reference`, else the first."""
-        return case.images.get(self.info.reference, case.image)
+        """What is learned from as one address, see `tomos.formats.read`: of several images these
+        together, else the reference."""
+        return formats.joined(self.images(case))
+
+    def lacks(self, case: Case) -> str:
+        """Why a case cannot be read: an image that it lacks; "" where it has all."""
+        missing = [role for role in self.roles if not case.images.get(role)]
+        if not missing:
+            return ""
+        return (
+            f"{case.name}: has no image {', '.join(map(repr, missing))}; expected "
+            f"{', '.join(self.roles)} of every case (roles in {TOML})"
+        )
+
+    def read(self, case: Case) -> Image:
+        """What is learned from, on the grid of the reference. Raises FormatError, of a case that
+        lacks an image with its name."""
+        if why := self.lacks(case):
+            raise FormatError(why)
+        return formats.read(self.image(case))
+
+    def seen_as(self, roles: Sequence[str]) -> Dataset:
+        """The same cases with the images that a model reads; none: the reference alone. Raises
+        DatasetError where the data set has not all of these."""
+        roles = tuple(roles)
+        if roles == self.roles:
+            return self
+        missing = [role for role in roles if role not in self.info.roles]
+        if missing:
+            known = ", ".join(self.info.roles) or "one"
+            raise DatasetError(
+                f"{self.folder}: expected the images {', '.join(roles)} of every case, as the "
+                f"model reads them, got {known}; call the columns 'image:{missing[0]}' and so on"
+            )
+        changes = {"roles": roles, "reference": roles[0]} if roles else {"roles": ()}
+        return replace(self, info=self.info.model_copy(update=changes))
 
     @cached_property
     def checksum(self) -> str:
@@ -234,14 +305,26 @@ def open(folder: str | Path) -> Dataset:
     if not cases:
         raise DatasetError(f"{folder / CSV}: there is no case in it")
     _check_cells(table, info)
-    return Dataset(folder, info, cases)
+    return Dataset(folder, _with_roles(info, table), cases)
 
 
 def create(folder: Path, info: DatasetInfo, cases: Sequence[Case]) -> Dataset:
     """Write `cases.csv`, then `dataset.toml`: a folder without the latter is no data set."""
-    write_cases(folder / CSV, cases)
+    write_cases(folder / CSV, cases, info.roles)
     save(info, folder / TOML, HEADER)
     return Dataset(folder, info, tuple(cases))
+
+
+def _with_roles(info: DatasetInfo, table: Table) -> DatasetInfo:
+    """With all columns of images where `roles` names none of them."""
+    there = roles_in(table)
+    for name in (*info.roles, *([info.reference] if info.reference else [])):
+        if name not in there:
+            raise DatasetError(
+                f"{table.path}: expected a column 'image:{name}', as {TOML} says"
+                f"{did_you_mean(name, list(there))}"
+            )
+    return info if info.roles or len(there) < 2 else info.model_copy(update={"roles": there})
 
 
 def _check_cells(table: Table, info: DatasetInfo) -> None:

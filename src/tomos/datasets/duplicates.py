@@ -7,14 +7,15 @@ Indyk & Motwani, STOC 1998; sorting under permutations: Charikar, STOC 2002).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from tomos.datasets.glance import downscale
-from tomos.datasets.survey import Survey
-from tomos.types import FormatError, Image
+from tomos.datasets.survey import Survey, survey
+from tomos.types import FormatError, Image, Progress
 
 SMALLEST = 64  # px on the shorter side: below, all chest films look alike to a hash
 ORDERS, NEIGHBOURS = 16, 10
@@ -25,6 +26,32 @@ ALIKE_THUMB, ALIKE = 0.88, 0.83
 CLIP = 4.0  # median deviations: burned-in letters must not outweigh the anatomy
 SIDE = 96
 MOST_PAIRS = 20_000  # that are confirmed by reading the pictures again
+
+
+def of_cases(
+    images: Sequence[Sequence[str]],
+    remember: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Survey, list[list[int]]]:
+    """(the survey of each case's first image, groups of cases that have a picture in common).
+
+    images  the addresses of every case, the one that stands for it first: all are compared, and
+            one that cannot be read is an error of its case
+    """
+    first = [addresses[0] for addresses in images]
+    more = [
+        (row, address)
+        for row, addresses in enumerate(images)
+        for address in dict.fromkeys(addresses)
+        if address != first[row]
+    ]
+    seen = survey([*first, *(address for _, address in more)], remember, progress)
+    owner = [*range(len(first)), *(row for row, _ in more)]
+    groups = [sorted({owner[k] for k in group}) for group in exact(seen.rows)]
+    groups = [group for group in groups if len(group) > 1]
+    errors = {owner[k]: why for k, why in sorted(seen.errors.items(), reverse=True)}
+    shown = Survey(tuple(first), seen.rows[: len(first)], errors)
+    return shown, joined(groups) if more else groups
 
 
 def exact(rows: np.ndarray) -> list[list[int]]:

@@ -72,11 +72,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "class_missing": (
         "class {label!r} has no case in {splits}",
-        "类别“{label}”在 {splits} 中没有病例",
+        "类别“{label}”在{splits_zh}中没有病例",
     ),
     "few_cases": (
         "few cases of a class, so figures on it will be rough: {found}",
-        "某些类别的病例很少，其指标会很粗略：{found}",
+        "某些类别的病例很少，其指标会很粗略：{found_zh}",
     ),
     "imbalance": (
         "the classes are uneven: {most!r} has {ratio:.0f} times as many cases as {least!r} "
@@ -89,10 +89,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{total} 个掩膜中有 {n} 个无法读取，或与图像不在同一网格上；第一个：{first}",
     ),
     "axes_slanted": (
-        "{n} of {total} scans have axes that are not at right angles, and are not learned from; "
-        "tomos predict and evaluate put such a scan on straight ones. The first: {first}",
-        "{total} 个扫描中有 {n} 个的各轴不垂直，训练时不使用；tomos predict 和 evaluate "
-        "会将其插值到直角网格。第一个：{first}",
+        "{n} of {total} scans have axes that are not at right angles, as from a tilted gantry; the "
+        "network sees them interpolated onto straight ones, with their masks in training, and is "
+        "judged on the scan as it is. The first: {first}",
+        "{total} 个扫描中有 {n} 个的各轴不垂直（如机架倾斜所致）；网络看到的是插值到直角网格上的"
+        "图像，训练时掩膜也随之转换，评价则在扫描原有网格上进行。第一个：{first}",
     ),
     "masks_repaired": (
         "masks whose header says another place than the image's, but that can only be meant for "
@@ -167,6 +168,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
 }
 ONE = re.compile(r"(?<![\d.,/])1 (groups|cases|patients|pictures|images)\b")
+SPLITS_ZH = {"train": "训练集", "val": "验证集", "test": "测试集"}
 CLUES_ZH = {
     "picture size": "图像尺寸",
     "aspect ratio": "宽高比",
@@ -181,7 +183,7 @@ SEVERITY: dict[str, Severity] = {
     ),
     **dict.fromkeys(
         ("patients_unknown", "changed_since_import", "some_labels_missing", "masks_repaired",
-         "masks_empty", "label_tiny"), "note"
+         "masks_empty", "label_tiny", "axes_slanted"), "note"
     ),
 }  # fmt: skip
 
@@ -219,6 +221,17 @@ def problem(code: str, cases: Sequence[str] = (), severity: Severity | None = No
         tuple(cases),
         message,
         chinese.format(**values),
+    )
+
+
+def class_missing(label: str, lacking: Sequence[str]) -> Problem:
+    """A class that has no case in the splits `lacking`: an error where nothing can teach it."""
+    return problem(
+        "class_missing",
+        severity="error" if "train" in lacking else "warning",
+        label=label,
+        splits=", ".join(lacking),
+        splits_zh="、".join(SPLITS_ZH[split] for split in lacking),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from tomos.config.plugins import did_you_mean
 from tomos.datasets import duplicates
 from tomos.datasets import masks as mask_values
-from tomos.datasets.cases import SPLITS, relative
+from tomos.datasets.cases import SPLITS, relative, roles_of
 from tomos.datasets.copies import copied, moved
 from tomos.datasets.dataset import (
     MASKED,
@@ -28,7 +28,6 @@ from tomos.datasets.dataset import (
 )
 from tomos.datasets.layouts import Draft, Request, find
 from tomos.datasets.split import RATIOS, split
-from tomos.datasets.survey import survey
 from tomos.types import Case, DatasetError, Progress, SettingsError, Silent, StorageError
 
 FEW_MASKS = 8  # are looked at in a dry run
@@ -64,6 +63,7 @@ class Imported:
                 f"column {ours!r} is {theirs!r} of the source"
                 for ours, theirs in source.columns.items()
             ),
+            *self._images(),
             *self._labels(),
             *(f"note: {note}" for note in source.notes),
         ]
@@ -72,7 +72,8 @@ class Imported:
             lines.append(f"  {part or 'no split':<8} {sum(counts.values()):>6}  {found}")
         for case in self.cases[:3]:
             lines.append(
-                f"  as {case.name!r}: {case.image} -> {case.targets.get(self.info.target)!r}"
+                f"  as {case.name!r}: {', '.join(case.images.values())} -> "
+                f"{case.targets.get(self.info.target)!r}"
             )
         if self.written:
             lines.append(f"written: {self.folder}; next: tomos check {self.folder}")
@@ -81,6 +82,11 @@ class Imported:
                 "dry run: nothing was written; equal pictures are looked for in the import"
             )
         return "\n".join(lines)
+
+    def _images(self) -> list[str]:
+        """Of cases with several images: which, and whose grid counts."""
+        roles = self.info.roles
+        return [f"images: {', '.join(roles)}; reference {self.info.reference}"] if roles else []
 
     def _labels(self) -> list[str]:
         target = self.info.targets[self.info.target]
@@ -119,6 +125,7 @@ def import_folder(
     roi: str = "",
     classes: Sequence[str] = (),
     target: str = "",
+    reference: str = "",
     copy: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
@@ -146,14 +153,15 @@ def import_folder(
         roi=roi,
         classes=tuple(classes),
         target=target,
+        reference=reference,
     )
-    draft = _aimed(find(request, layout, progress), request)
+    draft = _with_roles(_aimed(find(request, layout, progress), request), request)
     _check(draft, request, positive)
     draft = _with_values(draft, request, dry_run, progress)
     progress.say(f"{request.source}: layout {draft.layout!r}, {len(draft.cases)} cases")
     with _draft_folder(folder, dry_run) as place:
-        seen = None if dry_run else survey([c.image for c in draft.cases], place, progress)
-        together = duplicates.exact(seen.rows) if seen is not None else []
+        every = [list(case.images.values()) for case in draft.cases]
+        together = [] if dry_run else duplicates.of_cases(every, place, progress)[1]
         cases, how = _split(draft, ratios, seed, by, together)
         info = _info(draft, request, cases, how, seed, folder, positive)
         if dry_run:
@@ -174,6 +182,41 @@ def _aimed(draft: Draft, request: Request) -> Draft:
             f"--target {wish}: the source has no such target{did_you_mean(wish, list(draft.kinds))}"
         )
     return replace(draft, kinds={wish: draft.kinds[wish], **draft.kinds})
+
+
+def _with_roles(draft: Draft, request: Request) -> Draft:
+    """With the roles of cases that have several images, their reference, and what is made of them:
+    all together where masks are learned, of classes the reference."""
+    roles = draft.roles or roles_of(draft.cases)
+    if len(roles) < 2:
+        if request.reference:
+            raise SettingsError(
+                f"--reference {request.reference}: expected cases with several images "
+                "(image:ROLE in a table, x_0000 and x_0001 as files), got one a case"
+            )
+        return replace(draft, roles=())
+    reference = request.reference or draft.reference or roles[0]
+    if reference not in roles:
+        raise SettingsError(
+            f"--reference {reference}: no image is called so{did_you_mean(reference, list(roles))}"
+        )
+    notes = draft.notes
+    if next(iter(draft.kinds.values())) != "mask":
+        rest = ", ".join(role for role in roles if role != reference)
+        notes = (
+            *notes,
+            f"classes are learned from the image {reference} alone, not from {rest}; choose "
+            "another with --reference",
+        )
+    lacking = [case for case in draft.cases if not set(roles) <= set(case.images)]
+    if lacking:
+        has = ", ".join(lacking[0].images)
+        notes = (
+            *notes,
+            f"{len(lacking)} of {len(draft.cases)} cases have not all of {', '.join(roles)}: "
+            f"{lacking[0].name} has {has} alone; masks are not learned from them",
+        )
+    return replace(draft, roles=roles, reference=reference, notes=notes)
 
 
 def _with_values(draft: Draft, request: Request, dry_run: bool, progress: Progress) -> Draft:
@@ -262,6 +305,8 @@ def _info(draft, request, cases, how, seed, folder, positive) -> DatasetInfo:
         classes=targets[target].classes,
         modalities=draft.modalities,
         licence=draft.licence,
+        roles=draft.roles,
+        reference=draft.reference,
         checksum=checksum(cases),
         targets=targets,
         provenance=Provenance(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tomos.datasets import duplicates
 from tomos.datasets.dataset import Dataset, checksum
 from tomos.datasets.split import as_fold
-from tomos.datasets.survey import Survey, survey
+from tomos.datasets.survey import Survey
 from tomos.types import Case, DatasetError, LeakError, Progress
 
 REFUSED_FROM = 0.01  # of the test cases
@@ -123,27 +123,16 @@ def fold(
 
 
 def pictures(dataset: Dataset, progress: Progress | None = None) -> tuple[Survey, list[list[int]]]:
-    """(the survey of the image that stands for each case, groups of cases with an equal picture).
+    """(the survey of each case's reference, groups of cases with an equal picture).
 
-    Every image of a case is compared, not only the one that stands for it; one that cannot be read
-    is an error of its case.
+    Every image of a case is compared; one that cannot be read, or that it lacks, is an error of it.
     """
     if not len(dataset):
         raise DatasetError(f"{dataset.folder}: there are no cases to look at")
-    first = [dataset.image(case) for case in dataset.cases]
-    more = [
-        (row, address)
-        for row, case in enumerate(dataset.cases)
-        for address in case.images.values()
-        if address != first[row]
-    ]
-    seen = survey([*first, *(address for _, address in more)], dataset.folder, progress)
-    owner = [*range(len(first)), *(row for row, _ in more)]
-    groups = [sorted({owner[k] for k in group}) for group in duplicates.exact(seen.rows)]
-    groups = [group for group in groups if len(group) > 1]
-    errors = {owner[k]: why for k, why in sorted(seen.errors.items(), reverse=True)}
-    shown = Survey(tuple(first), seen.rows[: len(first)], errors)
-    return shown, duplicates.joined(groups) if more else groups
+    images = [[dataset.reference(case), *case.images.values()] for case in dataset.cases]
+    seen, groups = duplicates.of_cases(images, dataset.folder, progress)
+    lacking = {row: why for row, case in enumerate(dataset.cases) if (why := dataset.lacks(case))}
+    return replace(seen, errors={**lacking, **seen.errors}), groups
 
 
 def find(cases: Sequence[Case], groups: Sequence[Sequence[int]]) -> Leak:

@@ -214,7 +214,7 @@ def _figures(found: Findings, names: Sequence[str]) -> Iterator[str]:
     cases = {case.name: case for case in found.dataset.cases if case.name in wanted}
     for name in names:
         case = cases[name]
-        source = _thumbnail(found.dataset.image(case))
+        source = _thumbnail(found.dataset.reference(case))
         if not source:
             continue
         label = case.targets.get(found.dataset.info.target, "")

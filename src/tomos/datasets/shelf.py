@@ -25,7 +25,6 @@ from tomos.types import (
     Case,
     DatasetError,
     FormatError,
-    GeometryError,
     Image,
     Mask,
     MissingExtra,
@@ -41,7 +40,7 @@ FINE = 2000  # steps of a channel's spread: finer ones keep noise, which takes r
 BLOCK = {2: (64, 64), 3: (32, 32, 32)}
 CHUNK = {2: (512, 512), 3: (96, 96, 96)}
 SPOTS = "places.npz"
-FORM = 3  # of what is kept; another number prepares the cases again
+FORM = 4  # of what is kept; another number prepares the cases again
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +138,7 @@ def shelved(
     _blosc2()
     files = [address for case in cases for address in _files(dataset, case)]
     told = {"prepare": chain.data, "classes": target.classes, "values": target.values, "form": FORM}
+    told |= {"roles": dataset.roles} if dataset.roles else {}
     keep = (Path(folder) if folder else dataset.folder / ".cache") / "shelved"
     place = keep / keeping.key(told, files)
     if not (place / META).is_file():
@@ -148,7 +148,7 @@ def shelved(
 
 
 def _files(dataset: Dataset, case: Case) -> list[str]:
-    found = [dataset.image(case), case.targets[dataset.info.target], case.clinical.get("roi", "")]
+    found = [*dataset.images(case), case.targets[dataset.info.target], case.clinical.get("roi", "")]
     return [address for address in found if address]
 
 
@@ -184,35 +184,15 @@ def region(case: Case, image: Image) -> Mask | None:
     return formats.read_mask(address, image, ("roi",), None, []) if address else None
 
 
-def crooked(image: Image) -> str:
-    """Why a scan on slanted axes is not learned from; "" where they are straight.
-
-    A network that predicts is shown such a scan on straight axes: as it is, it would teach shapes
-    that are never seen again.
-    """
-    from tomos import formats
-
-    degrees = formats.slant(image)
-    if degrees == 90:
-        return ""
-    return (
-        f"{image.origin.path or 'image'}: its axes are not at right angles (down to {degrees:.1f} "
-        "degrees, as from a tilted gantry): such a scan is not learned from; resample it onto "
-        "straight axes, and its mask with it by the nearest neighbour"
-    )
-
-
 def prepare_case(dataset: Dataset, case: Case, chain) -> tuple[Image, np.ndarray]:
     """The prepared image of a case, and the labels of its mask on the prepared grid: uint8,
-    `IGNORED` outside the region of interest. Raises FormatError, GeometryError."""
-    from tomos import formats
-    from tomos.transforms.prepare import carry_labels
+    `IGNORED` outside the region of interest. A sheared scan is put on straight axes first, as a
+    network that predicts is shown it. Raises FormatError, GeometryError."""
+    from tomos.transforms.prepare import carry_labels, straightened
 
-    image = formats.read(dataset.image(case))
-    if refused := crooked(image):
-        raise GeometryError(refused)
+    image = dataset.read(case)
     mask, inside = true_mask(dataset, case, image), region(case, image)
-    prepared = chain(image)
+    prepared = chain(straightened(image))
     labels = carry_labels(mask, prepared).astype(np.uint8)
     if inside is not None:
         labels = np.where(carry_labels(inside, prepared) == 0, np.uint8(IGNORED), labels)

@@ -48,7 +48,7 @@ class Live:
     left: float | None = None
     epochs: Sequence[Mapping[str, Any]] = ()
     facts: Sequence[tuple[Text, Text]] = ()
-    notes: Sequence[str] = field(default_factory=tuple)
+    notes: Sequence[Text] = field(default_factory=tuple)
     written: str = ""
 
 

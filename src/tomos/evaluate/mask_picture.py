@@ -35,7 +35,7 @@ def mask_picture(worst: WorstMask, image: Image, truth: Mask, found: Mask) -> Ma
             f"{worst.case}: expected masks of the image's size {image.size}, got {truth.size} "
             f"true and {found.size} found"
         )
-    pixels, one, other, note = np.asarray(image.pixels), truth.labels, found.labels, Words("")
+    pixels, one, other, note = np.asarray(image.first.pixels), truth.labels, found.labels, Words("")
     if image.is_volume:
         z = slice_to_show(one, other)
         pixels, one, other = pixels[:, z], one[z], other[z]

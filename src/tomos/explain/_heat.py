@@ -72,7 +72,8 @@ def overlay(picture: np.ndarray, heat: np.ndarray, strength: float = 0.6) -> np.
 
 def shown(image: Image) -> np.ndarray:
     """(C, Y, X) float32 in 0..1 of a picture, through its window, else from 1st to 99th percentile
-    (8-bit pictures: as they are)."""
+    (8-bit pictures: as they are); of several images on one grid of the first."""
+    image = image.first
     pixels = image.pixels.astype(np.float32)
     if image.window is not None:
         low = image.window.centre - image.window.width / 2

@@ -14,8 +14,10 @@ INSIDE, RIM = 0.35, 1.0  # share of the colour inside a label, and on its rim
 def coloured(image: Image, labels: np.ndarray) -> np.ndarray:
     """(3, Y, X) uint8: the picture with each label in a colour of its own, its rim in full.
 
-    Of a volume the slice along the first axis that holds most of the labels.
+    Of a volume the slice along the first axis that holds most of the labels; of several images the
+    first.
     """
+    image = image.first
     if image.is_volume:
         z = int((labels > 0).reshape(len(labels), -1).sum(axis=1).argmax())
         image, labels = image.with_pixels(image.pixels[:, z], image.affine), labels[z]

@@ -23,7 +23,15 @@ from tomos.formats._mesh import Mesh
 from tomos.formats._mesh_write import write_mesh
 from tomos.formats._nifti_write import write_nifti
 from tomos.formats._png import png_bytes, write_png
-from tomos.formats._reading import is_image, members, read, read_many, series
+from tomos.formats._reading import (
+    is_image,
+    joined,
+    members,
+    read,
+    read_many,
+    series,
+    split_joined,
+)
 from tomos.formats._series import Series
 from tomos.formats._surface import surface, surfaces
 
@@ -37,6 +45,7 @@ __all__ = [
     "colour_of",
     "inspect",
     "is_image",
+    "joined",
     "mask_values",
     "members",
     "png_bytes",
@@ -45,6 +54,7 @@ __all__ = [
     "read_mask",
     "series",
     "slant",
+    "split_joined",
     "surface",
     "surfaces",
     "write_mask",

@@ -94,7 +94,7 @@ def lay(
             return found.apply(volume).reshape(like.size)
     reason = _off(found) if volume.shape == onto else "the sizes differ"
     if volume.shape == onto:
-        trust, said = _without_place(affine, frame, like, onto)
+        trust, said = without_place(affine, frame, like, onto)
         if trust:
             notes.extend([f"{where}: {said}"] if said else [])
             return volume.reshape(like.size)
@@ -107,7 +107,7 @@ def lay(
     )
 
 
-def _without_place(
+def without_place(
     affine: np.ndarray, frame: Frame, like: Image, size: tuple[int, ...]
 ) -> tuple[bool, str]:
     """Whether labels of equal size may be taken voxel by voxel, and what is to be said of it."""

@@ -6,15 +6,17 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from tomos.formats._limits import LIMITS, Limits
 from tomos.formats._series import Series
-from tomos.types import FormatError, Image
+from tomos.types import FormatError, Image, LimitError
 
 HEAD = 1024
+MARK = "|"  # between the addresses of several images of one case
 AHEAD = 4
 
 
@@ -22,7 +24,10 @@ def read(address: str | os.PathLike[str], limits: Limits = LIMITS) -> Image:
     """One image.
 
     address  a path; `x.npz#train/12` (array `train_images`, row 12); `FOLDER#SeriesInstanceUID`;
-             `file.dcm#3` (frame 3, counted from 0); FOLDER, where it holds one DICOM series
+             `file.dcm#3` (frame 3, counted from 0); FOLDER, where it holds one DICOM series;
+             `t1.nii.gz|t2.nii.gz`, several images of one case: their channels one after another on
+             the grid of the first, onto which the others are put by linear interpolation where
+             theirs is another, with a warning
     Raises FormatError (GeometryError, LimitError) with the reason when it cannot be read rightly,
     or is no image: a DICOM segmentation is read by `read_mask`.
     """
@@ -35,6 +40,9 @@ def read_stored(address: str | os.PathLike[str], limits: Limits = LIMITS) -> Ima
 
 
 def _read(address: str | os.PathLike[str], limits: Limits, as_stored: bool) -> Image:
+    parts = split_joined(address)
+    if len(parts) > 1:
+        return _read_joined(parts, limits)
     path, member = split_address(address)
     try:
         if path.is_dir():
@@ -51,6 +59,30 @@ def _read(address: str | os.PathLike[str], limits: Limits, as_stored: bool) -> I
         raise FormatError(f"{address}: not enough memory to read it") from None
     except OSError as error:
         raise FormatError(f"{address}: cannot be read ({error.strerror or error})") from None
+
+
+def _read_joined(addresses: list[str], limits: Limits) -> Image:
+    from tomos.formats._joined import MOST, on_one_grid
+
+    whole, count = MARK.join(addresses), len(addresses)
+    if count > MOST:
+        raise LimitError(f"{addresses[0]} and others: at most {MOST} images a case, got {count}")
+    missing = [number for number, address in enumerate(addresses, 1) if not address]
+    if missing:
+        raise FormatError(
+            f"{whole}: expected {count} images of one case, image {missing[0]} is missing"
+        )
+    images: list[Image] = []
+    try:
+        for address in addresses:
+            images.append(_read(address, limits, as_stored=False))
+            values = (sum(image.pixels.size for image in images),)
+            replace(limits, side=limits.pixels).check_shape(values, 4, whole)
+        channels = sum(image.channels for image in images)
+        limits.check_shape((channels, *images[0].size), 4, whole)
+        return on_one_grid(images)
+    except MemoryError:
+        raise FormatError(f"{whole}: not enough memory to read it") from None
 
 
 def read_many(
@@ -78,6 +110,8 @@ def read_many(
 
 def members(path: str | os.PathLike[str], limits: Limits = LIMITS) -> list[str]:
     """The addresses of the images in a container (npz, DICOM folder, frames); else the path."""
+    if len(split_joined(path)) > 1:
+        return [os.fspath(path)]
     place = Path(path)
     if place.is_dir():
         from tomos.formats.dicom.stack import folder_members
@@ -120,6 +154,25 @@ def split_address(address: str | os.PathLike[str]) -> tuple[Path, str]:
         return Path(text), ""
     path, _, member = text.rpartition("#")
     return Path(path), member
+
+
+def split_joined(address: str | os.PathLike[str]) -> list[str]:
+    """The addresses of several images that `|` joins to one; what exists as a file or folder of
+    that name is not split."""
+    text = os.fspath(address)
+    pieces, found = text.split(MARK), []
+    while pieces:
+        names = (MARK.join(pieces[:count]) for count in range(len(pieces), 1, -1))
+        name = next((name for name in names if split_address(name)[0].exists()), pieces[0])
+        found.append(name)
+        del pieces[: 1 + name.count(MARK)]
+    return found
+
+
+def joined(addresses: Iterable[str]) -> str:
+    """One address of several images of a case, the one whose grid counts first; "" for one that
+    the case lacks, so that reading it says so."""
+    return MARK.join(addresses)
 
 
 def _read_or_refuse(address: str | os.PathLike[str], limits: Limits) -> Image | FormatError:

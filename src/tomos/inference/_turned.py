@@ -7,13 +7,13 @@ planes. The volume of the labels' grid times the classes never exists.
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from itertools import product
 from math import prod
 
 import numpy as np
 
 from tomos.inference.decision import Ask, Decision, Sheet
 from tomos.inference.grids import Grid, change
+from tomos.transforms.prepare import gathered
 
 _AT_ONCE = 2**18  # scores of one piece
 
@@ -68,18 +68,3 @@ class Turned:
         classes = np.arange(len(scores), dtype=self.ask.dtype)
         self._flat.write((flat,), scores, classes, decision)
         return len(flat)
-
-
-def gathered(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Values (K, Z, Y, X) at real indices (3, P) inside them -> (K, P) float32, linearly."""
-    size = values.shape[1:]
-    low = np.floor(where).astype(np.int64)
-    share, top = where - low, np.array(size)[:, None] - 1
-    whole = values.reshape(len(values), -1)
-    found = np.zeros((len(whole), where.shape[1]), np.float32)
-    for corner in product((0, 1), repeat=3):
-        up = np.array(corner)[:, None]
-        weight = np.where(up, share, 1 - share).prod(axis=0).astype(np.float32)
-        at = np.ravel_multi_index(tuple(np.minimum(low + up, top)), size)
-        found += np.take(whole, at, axis=1) * weight
-    return found

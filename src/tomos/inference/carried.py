@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from tomos.inference._turned import gathered
+from tomos.transforms.prepare import gathered
 from tomos.types import GeometryError, Image
 
 

@@ -55,6 +55,7 @@ class Info:
     @staticmethod
     def of(image: Image) -> Info:
         modality = image.modality.strip().upper()
+        image = image.first
         return Info(
             modality="DX" if modality in FILM else modality,
             body_part=image.origin.body_part.strip().upper(),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from math import prod
 
-from tomos.inference import labelling, sight, stitch, straight
+from tomos.inference import labelling, sight, stitch
 from tomos.inference.decision import Ask
 from tomos.inference.grids import Grid
 from tomos.inference.memory import UNKNOWN, OutOfMemory, free_memory, in_words
@@ -16,7 +16,7 @@ from tomos.inference.sight import Sight
 from tomos.inference.steps import Steps
 from tomos.inference.tiles import Tiling
 from tomos.package import Manifest
-from tomos.transforms.prepare import Chain
+from tomos.transforms.prepare import Chain, straightening
 from tomos.types import Image
 
 SHARE = 0.9  # of the free memory is used
@@ -52,7 +52,7 @@ class Foresight:
 
     def check_preparing(self, image: Image, chain: Chain, name: str) -> None:
         """Raise OutOfMemory where the image cannot be prepared."""
-        needed, free = Preparing.through(image, chain).peak + straight.memory(image), self.free()
+        needed, free = Preparing.through(image, chain).peak + straightening(image), self.free()
         if needed > free:
             raise _refusal(name, {"the image while it is prepared": needed}, free)
 
@@ -137,13 +137,12 @@ class Foresight:
             for now, then in zip(tilings, usual, strict=True)
             if now.tile != then.tile
         ]
+        said = f"{why}: gone through in tiles of {' and '.join(changed)}"
+        if any(min(each.room(now)) < 0 for each, now in zip(self.steps, tilings, strict=True)):
+            less = "the network saw less at once, so that outlines may differ from those with"
+            return Way(tilings, f"{said}; {less} enough memory", shrunk=True)
         if changed:
-            return Way(
-                tilings,
-                f"{why}: gone through in tiles of {' and '.join(changed)}; the network saw less at "
-                "once, so that outlines may differ from those with enough memory",
-                shrunk=True,
-            )
+            return Way(tilings, said)
         one_by_one = f"{why}: gone through one tile at a time"
         return Way(tilings, "" if tilings == usual else one_by_one)
 

@@ -20,13 +20,13 @@ from tomos.inference.labelling import ended, labels_on_grid
 from tomos.inference.mask_envelope import MaskEnvelope
 from tomos.inference.memory import OutOfMemory, is_out_of_memory
 from tomos.inference.network import Network, networks
+from tomos.inference.reading import check_images
 from tomos.inference.sight import probabilities, sights, slabs_of
 from tomos.inference.stitch import Cancel
-from tomos.inference.straight import straightened
 from tomos.inference.tiles import Tiling
 from tomos.package import Manifest, Package
 from tomos.tasks import segment
-from tomos.transforms.prepare import Chain
+from tomos.transforms.prepare import Chain, straightened
 from tomos.types import (
     Answer,
     Image,
@@ -264,8 +264,9 @@ class MaskPredictor:
         return Scores(prepared, logits, notes, shrunk)
 
     def prepared(self, image: Image) -> Image:
-        """The image as the networks see it. Raises PackageError for one of other channels or axes,
-        OutOfMemory."""
+        """The image as the networks see it. Raises PackageError for other images than the model
+        reads, for one of other channels or axes; OutOfMemory."""
+        check_images(image, self.roles, _name(image))
         self.foresight.check_preparing(image, self.chain, _name(image))
         try:
             prepared = self.chain(straightened(image))
@@ -320,6 +321,11 @@ class MaskPredictor:
     def verify(self) -> None:
         """Run the synthetic example now; PackageError when the answer is not the stated one."""
         example.verify(self.manifest, self.chain, self.networks, self._where)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Of a model that reads several images a case, what these are called; () else."""
+        return self.manifest.input.roles
 
     def _check(self, prepared: Image) -> None:
         channels = self.manifest.input.channels

@@ -50,7 +50,8 @@ class Preparing:
                 new = tuple(n * old / side for n, old, side in sides)
                 now._resampled(tuple(step["size"]), new)
             elif name != "channels":
-                now._computed(now.channels, 1 if step.get("kind") in IN_PLACE else 2)
+                states = 1 if step.get("kind") in IN_PLACE else 2
+                now._computed(now.channels, 3 if step.get("only") else states)
             elif step["to"] != now.channels:
                 now._computed(step["to"], 1)
         last = 0 if now.held and now.item == FLOAT else FLOAT * now.values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -66,7 +66,21 @@ def _groups(addresses: Iterable[str]) -> Iterator[list[str]]:
 
 def prepare_one(image: Image, chain: Chain, shape: tuple[int, ...], address: str) -> Input:
     """One image that is in memory already."""
+    try:
+        check_images(image, (), address)
+    except PackageError as error:
+        return Input(address, error=str(error))
     return _prepare([address], [image], chain, shape)[0]
+
+
+def check_images(image: Image, roles: Sequence[str], where: str) -> None:
+    """Raises PackageError for other images than a model reads: `roles` of a case; none: one."""
+    wanted, got = max(1, len(roles)), max(1, len(image.parts))
+    if wanted == got:
+        return
+    reads = f"{wanted} images a case: {', '.join(roles)}" if roles else "one image"
+    hint = "; give them as one address, t1.nii.gz|t2.nii.gz" if roles else ""
+    raise PackageError(f"{where}: this model reads {reads}; got {got}{hint}")
 
 
 def _read_group(addresses: list[str], chain: Chain, shape: tuple[int, ...]) -> list[Input]:
@@ -76,6 +90,7 @@ def _read_group(addresses: list[str], chain: Chain, shape: tuple[int, ...]) -> l
     for address in addresses:
         try:
             image = formats.read(address)
+            check_images(image, (), str(address))
         except TomosError as error:
             done += _prepare(names, images, chain, shape)
             names, images = [], []

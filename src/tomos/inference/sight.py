@@ -22,7 +22,7 @@ from tomos.inference.network import Network
 from tomos.inference.stitch import Cancel, stitched
 from tomos.inference.tiles import Tiling
 from tomos.package import Manifest
-from tomos.types import Progress
+from tomos.types import PackageError, Progress
 
 # Tiles of pictures, and of volumes, in one run of the network: two volumes at once take as long as
 # one after the other, and twice the memory.
@@ -34,12 +34,14 @@ LEAST = 1e-30  # of a probability: its logarithm is finite
 class Sight:
     """Graphs that see alike, as one network, and how they go over an image.
 
+    learned   the size of the patches that they learned from: of smaller tiles they see less
     options   of their architecture
     channels  that they take of a tile
     """
 
     network: Averaged
     tiling: Tiling
+    learned: tuple[int, ...]
     options: Mapping[str, Any]
     channels: int
 
@@ -54,7 +56,7 @@ def sights(manifest: Manifest, networks: Sequence[Network], threads: int) -> tup
         check_views(manifest.views, given.size)
         alike = [n for n, of in zip(networks, own, strict=True) if of == (given, network)]
         tiling = Tiling(
-            tile=given.size,
+            tile=_tile(manifest, given.size),
             overlap=manifest.mask.overlap,
             batch=BATCHES[len(given.size)],
             air=manifest.mask.air,
@@ -62,8 +64,20 @@ def sights(manifest: Manifest, networks: Sequence[Network], threads: int) -> tup
             context=given.context,
         )
         averaged = Averaged(alike, manifest.views, maps=("logits",))
-        found.append(Sight(averaged, tiling, network.options, given.taken))
+        found.append(Sight(averaged, tiling, given.size, network.options, given.taken))
     return tuple(found)
+
+
+def _tile(manifest: Manifest, learned: tuple[int, ...]) -> tuple[int, ...]:
+    """Raises PackageError for one that is smaller than the patches, or of volumes."""
+    tile = manifest.mask.tile
+    if tile and (
+        len(tile) != len(learned) or any(t < n for t, n in zip(tile, learned, strict=True))
+    ):
+        raise PackageError(
+            f"{manifest.name}: mask.tile: expected sides of {learned} or more, got {tile}"
+        )
+    return tile or learned
 
 
 def slabs_of(

@@ -18,7 +18,7 @@ from tomos.transforms import views as turned
 from tomos.types import PackageError
 
 ABOVE = 1.25  # times the measured appetite is reckoned with
-SHRUNK = 4  # times: no side of a tile is cut further, or the network would see too little
+SHRUNK = 4  # times: no side of a patch is cut further, or the network would see too little
 COARSEST = 2  # places of the coarsest maps along a side, at least
 
 
@@ -55,6 +55,10 @@ class Steps:
         while (tile := self._smaller(tile)) and not self._fixed:
             yield replace(self.usual, tile=tile, batch=1)
 
+    def room(self, tiling: Tiling) -> tuple[int, ...]:
+        """By how much each side of a tile is longer than that of the patches learned from."""
+        return tuple(n - t for n, t in zip(tiling.tile, self.sight.learned, strict=True))
+
     def ran(self, tiling: Tiling) -> None:
         """So much was run at once: what the runtime keeps of it is not needed a second time."""
         self._most = max(self._most, tiling.batch * prod(tiling.tile))
@@ -70,7 +74,7 @@ class Steps:
     def _smaller(self, tile: Sequence[int]) -> tuple[int, ...]:
         """The tile with its longest side halved; () where no side may be shorter."""
         halves = [-(-side // (2 * step)) * step for side, step in zip(tile, self.step, strict=True)]
-        whole = self.usual.tile
+        whole = self.sight.learned
         may = [
             axis
             for axis, half in enumerate(halves)

@@ -34,6 +34,10 @@ class InputPart(Settings):
     """What the network takes after `prepare`: channels and size (Y, X), in pixels; for masks the
     size of a tile, (Z, Y, X) or (Y, X).
 
+    roles    of a model that reads several images of a case together, what these are called, in the
+             order of their channels; the first says on which grid the answer lies. none: one image
+    files    of images that are files x_0000, x_0001, ... or volumes of a file the number of each
+             role; none: in their order
     volumes  whether a network of pictures was made for volumes, gone through slice by slice
     context  slices on each side that it sees of each slice, as further channels, all slices of a
              channel after another; beyond the first and the last slice they repeat
@@ -41,6 +45,8 @@ class InputPart(Settings):
 
     channels: int = Field(ge=1, le=64)
     size: tuple[int, ...] = Field(min_length=2, max_length=3)
+    roles: tuple[str, ...] = Field(default=(), max_length=64)
+    files: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(), max_length=64)
     volumes: bool = False
     context: int = Field(default=0, ge=0, le=16)
 
@@ -58,6 +64,13 @@ class InputPart(Settings):
     def _bounded(self) -> InputPart:
         if not all(1 <= length <= 4096 for length in self.size):
             raise ValueError("expected lengths from 1 to 4096 pixels")
+        if self.roles and not 2 <= len(set(self.roles)) == len(self.roles) <= self.channels:
+            raise ValueError(
+                "expected two or more roles with different names, at least one channel each, got "
+                f"{', '.join(self.roles)} and {counted(self.channels, 'channel')}"
+            )
+        if self.files and not len(set(self.files)) == len(self.files) == len(self.roles):
+            raise ValueError(f"expected a number of files for each role, got {self.files}")
         if self.context and len(self.size) == 3:
             raise ValueError(f"expected tiles (Y, X) beside a context of {self.context} slices")
         return self
@@ -117,7 +130,7 @@ class Example(Settings):
     seed: int = Field(ge=0)
     size: tuple[Side, ...] = Field(min_length=2, max_length=3)
     spacing: tuple[float, ...] = Field(default=(), max_length=3)
-    channels: int = Field(default=1, ge=1, le=4)
+    channels: int = Field(default=1, ge=1, le=64)
     digest: str = Field(pattern=SHA256)
     logits: tuple[tuple[float, ...], ...]
     tolerance: dict[str, float] = Field(
@@ -128,6 +141,8 @@ class Example(Settings):
 class MaskPart(Settings):
     """How a mask is made of tiles.
 
+    tile       (Y, X) of the tiles of pictures; none: those of `input.size`. A larger one is for
+               networks that answer for a place alike in tiles of every size
     overlap    of neighbouring tiles, as a share of their length
     largest    classes of which only the largest connected part is kept
     air        the value of what surrounds the body after `prepare`; tiles of nothing else are not
@@ -136,6 +151,7 @@ class MaskPart(Settings):
                beyond it a reader must look. As seen on validation
     """
 
+    tile: tuple[Side, ...] = Field(default=(), max_length=2)
     overlap: float = Field(default=0.5, ge=0, lt=1)
     largest: tuple[str, ...] = ()
     air: float | None = None
@@ -220,8 +236,10 @@ class Manifest(Settings):
         if any(part.channels != self.input.channels for part in own):
             wanted = counted(self.input.channels, "channel")
             raise ValueError(f"expected {wanted} of every graph's input")
-        if self.input.context and self.kind != "mask":
-            raise ValueError("a context of slices is for masks")
+        if any(part.roles != self.input.roles for part in own):
+            raise ValueError("expected the same roles in every graph's input")
+        if self.kind != "mask" and (self.input.context or self.input.roles):
+            raise ValueError("a context of slices and several images (roles) are for masks")
         each = 2 * self.outputs if self.kind == "mask" else self.outputs
         if self.example and any(len(row) != each for row in self.example.logits):
             raise ValueError(f"the example needs {each} logits a graph")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tomos.config import parse
 from tomos.datasets import Dataset
 from tomos.datasets.dataset import checksum
-from tomos.plan import classify, make_segment, recipe
+from tomos.plan import classify, make_segment, recipe, sentences
 from tomos.plan.dimensions import WAYS
 from tomos.plan.fingerprint import Fingerprint, fingerprint
 from tomos.plan.probe import Speed, machine, multiply_adds, speed
@@ -63,6 +63,9 @@ def make(
         chosen = _by_rules(fp, minutes, seed, device, len(train.classes), kind)
     else:
         chosen = recipe.fill(recipe_name, fp, minutes, seed, device, len(train.classes), kind)
+    if len(info.roles) > 1:
+        alone = told({"images": sentences.alone(info.reference or info.roles[0], info.roles)})
+        chosen |= {name: {**chosen.get(name, {}), **alone[name]} for name in alone}
     return parse(Plan, {**part, **chosen, "recipe": recipe_name}, "plan")
 
 

@@ -52,6 +52,7 @@ def make(
         "kind": "mask",
         "classes": train.classes,
         "channels": segment.channels(fp),
+        "roles": train.roles,
         "recipe": ways,
         **first,
         "spacing": segment.spacing(fp),
@@ -59,7 +60,7 @@ def make(
         "fingerprint": fp.model_dump(mode="json"),
         "prepare": prepare,
         "also": others,
-        "predict": {"views": segment.views(fp, parts[0].form)},
+        "predict": segment.predict(fp, parts[0].form),
         "budget": _budget(parts, minutes, device),
         **told(
             {

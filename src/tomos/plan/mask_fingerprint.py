@@ -23,7 +23,7 @@ from tomos.plan.symmetry import ORIENTATIONS, told_apart
 from tomos.transforms.prepare import Chain
 from tomos.transforms.prepare.even import Step as Even
 from tomos.transforms.prepare.resize import Step as Resize
-from tomos.types import Case, DatasetError, FormatError, Image, Progress, Silent
+from tomos.types import Case, DatasetError, FormatError, Image, Part, Progress, Silent
 
 SIDE = 64
 EVEN = 33  # side of the surroundings that light is evened out over, in pixels
@@ -57,8 +57,35 @@ class LabelFacts(Settings):
     apart_even: float = 0.0
 
 
+class RoleFacts(Settings):
+    """One of several images of a case.
+
+    name       its role
+    units, modalities  as in `MaskFingerprint`, of this image
+    channels   of the image: 3 where pictures have colour
+    inside     as in `MaskFingerprint`, of this image
+    resampled  share of the cases in which it was interpolated onto the grid of the reference
+    """
+
+    name: str
+    channels: int
+    units: dict[str, int]
+    modalities: dict[str, int]
+    inside: tuple[float, float, float, float]
+    resampled: float = 0.0
+
+    @property
+    def in_hounsfield(self) -> bool:
+        """Whether its values are absolute ones of CT: by the headers, or, where these do not say,
+        by what the data set calls it."""
+        return "HU" in self.units or (set(self.units) == {"1"} and self.name.upper() == "CT")
+
+
 class MaskFingerprint(Settings):
     """Figures of the part learned from, over `n_looked_at` cases.
+
+    roles       of cases with several images each of these, the reference first, to which all other
+                values, colours and modalities belong; () where there is one
 
     axes        2: pictures, 3: volumes, on the axes of `orient`
     sizes       (3, D) smallest, median, largest length along each axis, in voxels
@@ -86,18 +113,24 @@ class MaskFingerprint(Settings):
     inside: tuple[float, float, float, float]
     labels: dict[str, LabelFacts]
     told_apart: dict[str, float]
+    roles: tuple[RoleFacts, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What is kept of one case."""
+    """What is kept of one case.
+
+    values  inside labels, of each image
+    parts   what each image is; () where there is one
+    """
 
     size: tuple[int, ...]
     spacing: tuple[float, ...]
     placed: bool
     words: dict[str, str]
     coloured: bool
-    values: np.ndarray
+    values: Sequence[np.ndarray]
+    parts: Sequence[Part]
     counts: np.ndarray
     centres: np.ndarray
     pieces: tuple[np.ndarray, ...]
@@ -150,19 +183,34 @@ def mask_fingerprint(
         units=_tally(looks, "unit"),
         modalities=_tally(looks, "modality"),
         types=_tally(looks, "type"),
-        inside=_inside(np.concatenate([look.values for look in looks])),
+        inside=_inside(np.concatenate([look.values[0] for look in looks])),
         labels=_labels(train.classes, looks),
         told_apart={name: round(told_apart(small, name), 3) for name in ORIENTATIONS},
+        roles=_roles(train.roles, looks),
     )
+
+
+def _roles(names: Sequence[str], looks: Sequence[_Look]) -> tuple[RoleFacts, ...]:
+    found = []
+    for k, name in enumerate(names):
+        parts = [look.parts[k] for look in looks]
+        found.append(
+            RoleFacts(
+                name=name,
+                channels=Counter(part.channels for part in parts).most_common(1)[0][0],
+                units=dict(Counter(part.unit for part in parts).most_common()),
+                modalities=dict(Counter(p.modality or "not stated" for p in parts).most_common()),
+                inside=_inside(np.concatenate([look.values[k] for look in looks])),
+                resampled=round(sum(part.resampled for part in parts) / len(parts), 3),
+            )
+        )
+    return tuple(found)
 
 
 def _look(train: Dataset, case: Case, evened: bool) -> _Look:
     image, labels = prepare_case(train, case, Chain([{"step": "orient"}]))
+    whole, image = image, image.first
     grey = image.pixels.mean(axis=0)
-    values = grey[(labels > 0) & (labels != IGNORED)]
-    rng = np.random.default_rng(0)
-    if len(values) > SAMPLED:
-        values = rng.choice(values, SAMPLED, replace=False)
     counts = np.bincount(labels.ravel(), minlength=IGNORED + 1)[: len(train.classes) + 1]
     middle = grey[len(grey) // 2] if image.is_volume else grey
     low, high = np.percentile(middle, (0.5, 99.5))
@@ -178,14 +226,27 @@ def _look(train: Dataset, case: Case, evened: bool) -> _Look:
             "type": str(image.pixels.dtype),
         },
         coloured=is_coloured(image.pixels),
-        values=values,
+        values=_values(whole, (labels > 0) & (labels != IGNORED)),
+        parts=whole.parts,
         counts=counts,
         centres=_centres(labels, len(train.classes)),
         pieces=_pieces(labels, len(train.classes)),
         faces=_faces(labels, len(train.classes)),
-        apart=_apart(image, labels, len(train.classes), evened),
+        apart=_apart(image, labels, len(train.classes), evened and not whole.parts),
         small=small,
     )
+
+
+def _values(image: Image, inside: np.ndarray) -> list[np.ndarray]:
+    """Of each of the images that make one, some grey values inside the labels."""
+    found, start = [], 0
+    for count in [part.channels for part in image.parts] or [image.channels]:
+        values = image.pixels[start : start + count].mean(axis=0)[inside]
+        rng = np.random.default_rng(0)
+        kept = len(values) <= SAMPLED
+        found.append(values if kept else rng.choice(values, SAMPLED, replace=False))
+        start += count
+    return found
 
 
 def _centres(labels: np.ndarray, classes: int) -> np.ndarray:

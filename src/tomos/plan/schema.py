@@ -103,11 +103,13 @@ class AlsoPart(Settings):
 class PredictPart(Settings):
     """`views`: pictures of one image whose logits are averaged: "identity", "flip_x", ...
 
+    tile     that pictures are gone through in, for masks; none: in patches, as they were learned in
     overlap  of neighbouring tiles, as a share of their length, for masks
     largest  labels of which only the largest connected part is kept
     """
 
     views: tuple[str, ...] = ("identity",)
+    tile: tuple[int, ...] = ()
     overlap: float = Field(0.5, ge=0, lt=1)
     largest: tuple[str, ...] = ()
 
@@ -126,6 +128,8 @@ class BudgetPart(Settings):
 class Plan(Settings):
     """`plan.toml`. `prepare` and `augment` are lists of steps, tables with their `step` name.
 
+    roles    of cases with several images what these are called, in the order of their channels; ()
+             where one image is learned from
     size     (Y, X) of the pictures a network takes, or (Z, Y, X) or (Y, X) of a patch; (Y, X) of
              volumes: a network of pictures, which goes through them slice by slice
     spacing  mm between neighbours of the prepared grid, of each axis of the cases; 1 where no size
@@ -141,6 +145,7 @@ class Plan(Settings):
     kind: Literal["class", "multilabel", "ordinal", "mask"] = "class"
     classes: tuple[str, ...]
     channels: int = Field(1, ge=1)
+    roles: tuple[str, ...] = ()
     size: tuple[int, ...]
     spacing: tuple[float, ...] = ()
     context: int = Field(0, ge=0, le=16)
@@ -196,7 +201,7 @@ class Plan(Settings):
         if len(self.networks) > MOST:
             raise ValueError(f"expected at most {MOST} networks, got {len(self.networks)}")
         for kind in self.kinds:
-            _check_views(self.predict.views, kind.size)
+            _check_views(self.predict.views, self.predict.tile or kind.size)
         for kind in self.kinds if self.task == "segment" else ():
             flat = len(kind.size) == 2 and self.axes == 3
             if len(kind.size) != self.axes and not flat:
@@ -209,7 +214,17 @@ class Plan(Settings):
                     f"a context of {kind.context} slices needs a size (Y, X) and volumes, whose "
                     f"spacing has three numbers, got the size {kind.size} and {self.spacing}"
                 )
+            _check_tile(self.predict.tile, kind.size)
         return self
+
+
+def _check_tile(tile: tuple[int, ...], size: tuple[int, ...]) -> None:
+    fits = len(tile) == len(size) == 2 and all(t >= n for t, n in zip(tile, size, strict=True))
+    if tile and not fits:
+        raise ValueError(
+            "predict.tile: expected (Y, X) of pictures, no side shorter than that of the patches "
+            f"{size}, or none, got {tile}"
+        )
 
 
 def told(why: Mapping[str, Words]) -> dict[str, dict[str, str]]:

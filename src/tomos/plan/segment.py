@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from tomos.plan import sentences
+from tomos.plan import scaling, sentences
 from tomos.plan.mask_fingerprint import EVEN, MaskFingerprint
 from tomos.plan.probe import Speed
 from tomos.types import Words
@@ -54,6 +54,7 @@ SHOWN = 5000
 EPOCHS = 40
 SHARE = 0.8  # of the budget that learning may take
 HARMLESS = 0.75  # below this, a flipped picture is hardly told from an upright one
+WHOLE = 1024  # pixels of a side of a tile at inference, at most: what is kept of it is memory
 PART = 0.5  # of an axis: a patch that sees less does not see on which side it lies
 CLEARER = 1.25  # times further apart: even light then pays
 TINY = 0.0005  # of a patch: a lesion so small is lost among the voxels around it
@@ -112,13 +113,16 @@ def spacing(fp: MaskFingerprint) -> tuple[float, ...]:
 
 
 def channels(fp: MaskFingerprint) -> int:
+    if fp.roles:
+        return sum(role.channels for role in fp.roles)
     return 3 if fp.colour > 0.02 else 1
 
 
 def prepare(fp: MaskFingerprint) -> tuple[list[dict[str, Any]], Words]:
     """The steps from a file's pixels to the network's input, and why."""
     steps: list[dict[str, Any]] = [{"step": "channels", "to": channels(fp)}]
-    reasons = [sentences.COLOUR if channels(fp) == 3 else sentences.GREY]
+    colour = sentences.COLOUR if channels(fp) == 3 else sentences.GREY
+    reasons = [sentences.several(fp.roles) if fp.roles else colour]
     if fp.axes == 3:
         steps.append({"step": "orient"})
     target = spacing(fp)
@@ -127,22 +131,12 @@ def prepare(fp: MaskFingerprint) -> tuple[list[dict[str, Any]], Words]:
         reasons.append(sentences.grid(target))
     else:
         reasons.append(sentences.OWN_GRID)
-    mean, std, low, high = fp.inside
     if uneven(fp):
         steps.append({"step": "even", "window": EVEN})
         gains = {name: (of.apart, of.apart_even) for name, of in fp.labels.items()}
         reasons.append(sentences.evened(gains))
-    if "HU" in fp.units:
-        centre, width = (low + high) / 2, max(1.0, high - low)
-        steps.append({"step": "window", "source": "fixed", "centre": centre, "width": width})
-        # A window brings its range to 0..1; mean and spread go along.
-        scale = {"mean": [(mean - low) / width], "std": [std / width]}
-        steps.append({"step": "normalise", "kind": "fixed", **scale})
-        reasons.append(sentences.clipped(low, high))
-    else:
-        steps.append({"step": "normalise", "kind": "zscore"})
-        reasons.append(sentences.EXPOSURE)
-    return steps, joined(reasons, "; ", "；")
+    values, why = scaling.scaled(fp)
+    return [*steps, *values], joined([*reasons, *why], "; ", "；")
 
 
 def uneven(fp: MaskFingerprint) -> bool:
@@ -246,6 +240,20 @@ def views(fp: MaskFingerprint, found: Form) -> tuple[str, ...]:
     free = flips(fp, found) if fp.axes == 2 else []
     both = ["rotate_180"] if len(free) == 2 else []
     return ("identity", *(f"flip_{axis}" for axis in free), *both)
+
+
+def predict(fp: MaskFingerprint, found: Form) -> dict[str, Any]:
+    """How inference goes over an image. Where maps are normalised over a batch, a place is answered
+    for alike in a tile of any size: then the whole of a usual picture is one, and of larger ones
+    tiles have half a patch in common."""
+    views_ = {"views": views(fp, found)}
+    if found.norm == "instance":
+        return views_
+    step = np.prod(found.strides, axis=0)
+    sides = -(-np.minimum(size(fp), WHOLE) // step) * step
+    sides = np.maximum(sides, found.patch)
+    share = max(n / (2 * side) for n, side in zip(found.patch, sides, strict=True))
+    return {**views_, "tile": tuple(int(n) for n in sides), "overlap": round(min(0.5, share), 3)}
 
 
 def augment(fp: MaskFingerprint, found: Form) -> tuple[list[dict[str, Any]], Words]:

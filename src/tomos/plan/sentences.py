@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tomos.plan.mask_fingerprint import RoleFacts
 from tomos.types import Words
 from tomos.types.words import joined, plain, times
 
@@ -42,6 +43,43 @@ def told(apart: Mapping[str, float]) -> Words:
         "区分翻转图像与原图的准确率：",
     )
     return opening + joined(each, ", ", "，") + Words(": ", "；因此")
+
+
+def several(roles: Sequence[RoleFacts]) -> Words:
+    """Of cases with several images."""
+    names, first = [role.name for role in roles], roles[0].name
+    said = Words(
+        f"{len(names)} images a case, {', '.join(names)}, are the channels of one, on the grid of "
+        f"{first}",
+        f"每个病例有 {len(names)} 幅图像（{'、'.join(names)}），作为同一图像的各通道，"
+        f"采用 {first} 的网格",
+    )
+    moved = [role for role in roles if role.resampled]
+    if moved:
+        each = [
+            Words(f"{role.name} in {role.resampled:.0%} of the cases",
+                  f"{role.name} 在 {100 * role.resampled:.0f} % 的病例中")
+            for role in moved
+        ]  # fmt: skip
+        told = joined(each, ", ", "，")
+        said += Words(f"; interpolated onto it: {told.en}", f"；需插值到该网格：{told.zh}")
+    return said
+
+
+def alone(reference: str, roles: Sequence[str]) -> Words:
+    """Of classes, where cases have several images."""
+    rest = [role for role in roles if role != reference]
+    return Words(
+        f"classes are learned from one image a case: {reference} (reference in dataset.toml); "
+        f"{', '.join(rest)} are not looked at",
+        f"分类只学习每个病例的一幅图像：{reference}（dataset.toml 中的 reference）；"
+        f"不使用{'、'.join(rest)}",
+    )
+
+
+def of(names: Sequence[str], why: Words) -> Words:
+    """A reason that is that of these of several images, of each by itself."""
+    return Words(f"{', '.join(names)}: {why.en}", f"{'、'.join(names)}：{why.zh}")
 
 
 def grid(spacing: Sequence[float]) -> Words:

@@ -72,6 +72,11 @@ async def read(request: Request, wishes: Annotated[Wishes, Query()]) -> JSONResp
     its content: DICOM, PNG, JPEG, TIFF, BMP, GIF, NIfTI, NRRD, MetaImage, npz. A DICOM series is
     several files of a form, or a zip of them.
 
+    A model that reads several images a case (`input.roles` of the model) takes a form with a file
+    for each: in fields called as the roles, of which each may hold the files of a DICOM series or a
+    zip of them; else by the numbers in the files' names (x_0000, x_0001), else in the order of the
+    roles. `image.roles` of the answer says which file was taken for which.
+
     Of a model of masks the answer holds how much there is of every label, outlined and expected,
     and in `prediction.files` the addresses of the mask, of its entropy and, of DICOM, of a
     segmentation: kept in memory for a few minutes.

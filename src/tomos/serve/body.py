@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -20,16 +20,34 @@ UNNAMED = "upload"  # a file that came without a name
 
 
 @dataclass(slots=True)
+class Sent:
+    """One file of a form: the field it came in, what the sender called it, and where it lies."""
+
+    field: str
+    name: str
+    path: Path
+
+
+@dataclass(slots=True)
 class Upload:
     """What was received, in a folder of its own.
 
-    path  the file; of several, the folder they lie in
-    name  what the sender called it
+    path   the file; of several, the folder they lie in
+    name   what the sender called it
+    sent   the files of a form
+    roles  of several images of one case, which file is which: role -> what the sender called it
     """
 
     folder: Path
     path: Path
     name: str
+    sent: list[Sent] = field(default_factory=list)
+    roles: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Where each file of a form lies -> what the sender called it."""
+        return {str(one.path): one.name for one in self.sent}
 
     def discard(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -66,7 +84,7 @@ async def receive_bytes(request: Request, limit: int, limits: Limits) -> bytes:
 
 async def receive_file(request: Request, folder: Path, limits: Limits) -> Upload:
     """The uploaded file: the raw body, or the files of a multipart form; several are those of one
-    DICOM series.
+    DICOM series or, for a model that reads several, the images of one case.
 
     Refusal 400 for an empty or broken body, 413 and 408 as `pieces`.
     """
@@ -123,7 +141,8 @@ async def _from_form(request: Request, upload: Upload, limits: Limits) -> None:
     except MultiPartException as error:
         raise Refusal(400, "form", f"not a usable multipart form: {error.message}") from None
     try:
-        files = [value for _, value in form.multi_items() if not isinstance(value, str)]
+        items = [each for each in form.multi_items() if not isinstance(each[1], str)]
+        files = [value for _, value in items if not isinstance(value, str)]
         if not files:
             return
         upload.name = printable(files[0].filename or UNNAMED)
@@ -137,6 +156,8 @@ async def _from_form(request: Request, upload: Upload, limits: Limits) -> None:
             with path.open("wb") as file:
                 while piece := await value.read(1 << 20):
                     file.write(piece)
+            name = printable(value.filename or UNNAMED)
+            upload.sent.append(Sent(items[number][0], name, path))
     finally:
         await form.close()
 

@@ -125,6 +125,7 @@ def cut(image: Image, mask: Mask) -> Cut:
     """What a page shows of an image and its mask in one picture: of a volume the slice that holds
     most of the mask, the middle one where there is none.
     """
+    image = image.first
     if not image.is_volume:
         return Cut(image, mask.labels)
     axis = turns(image.affine)[0][0] if image.frame == "patient" else 0
@@ -177,6 +178,7 @@ def shown(
     apart  with "labels.nii.gz" in any case; else it is left out where the mask's own file will do
     "shown.nii.gz" is one channel, the mean of three.
     """
+    image = image.first
     steps = steps_of(image, most)
     every = tuple(slice(None, None, step) for step in steps)
     affine = image.affine.copy()

@@ -38,6 +38,7 @@ class ModelFile(Generic[P]):
         self.name = self.manifest.name
         self.classes = self.manifest.class_names
         self.channels = self.manifest.input.channels
+        self.several = self.manifest.input if self.manifest.input.roles else None
 
     def describe(self) -> Mapping[str, Any]:
         return summary(self._package)

@@ -44,6 +44,10 @@ class MaskReader(ModelFile[MaskPredictor]):
         super().__init__(file, MaskPredictor, threads, backend, limits)
         self.axes = self.manifest.input.axes
 
+    def load(self, path: Path, member: int | None) -> tuple[Image, int]:
+        """Of a model that reads several images, `path` is all of them: their joined address."""
+        return (formats.read(path, self._limits), 1) if self.several else super().load(path, member)
+
     def predict(self, image: Image, stop: Callable[[], bool], progress: Progress) -> Prediction:
         try:
             return self._predictor.predict_image(image, "", True, progress, stop)
@@ -73,7 +77,7 @@ class MaskReader(ModelFile[MaskPredictor]):
         return NO_MAP
 
     def example(self) -> Sample | None:
-        image = self._predictor.example()
+        image = self._predictor.example() if not self.several else None
         if image is None or (image.is_volume and image.channels > 1):
             return None
         if not image.is_volume:

@@ -59,9 +59,10 @@ class Values:
 def plane(image: Image) -> tuple[np.ndarray, int]:
     """(C, Y, X) to look at, thinned to at most LONGEST, and the thinning step.
 
-    A volume shows its middle slice; other channel counts than 3 show the first channel.
+    A volume shows its middle slice; other channel counts than 3 show the first channel,
+    and several images on one grid the first image.
     """
-    pixels = image.pixels
+    pixels = image.first.pixels
     if image.is_volume:
         pixels = pixels[:, pixels.shape[1] // 2]
     pixels = pixels[:3] if pixels.shape[0] == 3 else pixels[:1]

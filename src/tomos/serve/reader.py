@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tomos.package import InputPart
 from tomos.serve.refusal import Refusal
 from tomos.types import Image, Prediction, Progress
 
@@ -48,6 +49,7 @@ class Reader(Protocol):
     classes   names in the order of every score vector
     channels  how many the model was trained on (1 grey, 3 colour)
     axes      of the images it is made for: 2, or 3 for volumes
+    several   what it takes, where it reads several images a case together; None: one
     draws     whether it draws masks: those models run one image at a time, on all their threads
     """
 
@@ -55,6 +57,7 @@ class Reader(Protocol):
     classes: tuple[str, ...]
     channels: int
     axes: int
+    several: InputPart | None
     draws: bool
 
     def describe(self) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tomos.inference.memory import OutOfMemory
@@ -53,9 +54,20 @@ def in_our_words(message: str, path: Path, name: str) -> str:
     return message
 
 
-def from_error(error: TomosError, path: Path | None = None, name: str = "") -> Refusal:
-    """A refusal from any error of the tree; our temporary path becomes the file's name."""
-    message = str(error) if path is None else in_our_words(str(error), path, name)
+def from_error(
+    error: TomosError,
+    path: Path | None = None,
+    name: str = "",
+    names: Mapping[str, str] | None = None,
+) -> Refusal:
+    """A refusal from any error of the tree; our temporary path becomes the file's name.
+
+    names  of several files: path -> name
+    """
+    message = str(error)
+    for own, said in (names or {}).items():
+        message = message.replace(own, said)
+    message = message if path is None else in_our_words(message, path, name)
     for kind, status, label in _STATUS:
         if isinstance(error, kind):
             return Refusal(status, label, message)

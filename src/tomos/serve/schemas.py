@@ -9,7 +9,8 @@ FILES = {
     "type": "array",
     "items": FILE,
     "minItems": 1,
-    "description": "one file, or the files of one DICOM series",
+    "description": "one file, the files of one DICOM series or, for a model that reads several "
+    "images a case, one for each; these may come in fields called as the roles of the model",
 }
 BODY: dict[str, Any] = {
     "required": True,

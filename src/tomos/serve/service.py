@@ -21,6 +21,7 @@ from tomos.serve.pictures import heat_png, picture, values
 from tomos.serve.reader import HeatMap, Reader, Shelf, Written
 from tomos.serve.refusal import from_error, in_our_words
 from tomos.serve.results import Results
+from tomos.serve.several import arranged
 from tomos.serve.unpack import unpack
 from tomos.types import Image, Prediction, TomosError
 from tomos.workflows.inputs import stems
@@ -85,11 +86,13 @@ class Service:
 
     def load(self, reader: Reader, upload: Upload, member: int | None = None) -> tuple[Image, int]:
         """The image of an upload; Refusal with the sender's name for the file, never our path."""
-        unpack(upload, self.limits)
         try:
+            if reader.several:
+                return reader.load(Path(arranged(upload, reader.several, self.limits)), member)
+            unpack(upload, self.limits)
             return reader.load(upload.path, member)
         except TomosError as error:
-            raise from_error(error, upload.path, upload.name) from None
+            raise from_error(error, upload.path, upload.name, upload.names) from None
 
     def read_upload(self, ticket: Ticket, reader: Reader, upload: Upload, wishes: Wishes) -> dict:
         """The whole answer of `/api/read`; runs in a worker."""
@@ -102,7 +105,7 @@ class Service:
             ticket.check()
             heat = reader.explain(image, prediction) if wishes.heat else ""
         except TomosError as error:
-            raise from_error(error, upload.path, upload.name) from None
+            raise from_error(error, upload.path, upload.name, upload.names) from None
         predicted = time.perf_counter()
         answer: dict[str, Any] = {
             "schema": 1,
@@ -113,6 +116,8 @@ class Service:
             **({"no_map": heat} if heat and isinstance(heat, str) else {}),
             "seconds": {"read": round(read - started, 4), "model": round(predicted - read, 4)},
         }
+        if upload.roles:
+            answer["image"]["roles"] = dict(upload.roles)
         shown = image
         if mask_of(prediction) is not None:
             found = self._drawn(reader, upload, image, prediction, wishes)

@@ -31,6 +31,7 @@ def summary(package: Package) -> dict[str, Any]:
             "channels": manifest.input.channels,
             "size": list(manifest.input.size),
             "axes": manifest.input.axes,
+            "roles": list(manifest.input.roles),
         },
         "network": manifest.network.name,
         "members": len(manifest.graphs),
@@ -47,7 +48,8 @@ def summary(package: Package) -> dict[str, Any]:
         "dataset": dict(manifest.dataset),
         "versions": dict(manifest.versions),
         "sha256": package.sha256,
-        "example": manifest.example is not None,
+        # Of a model that reads several images one file would be no example.
+        "example": manifest.example is not None and not manifest.input.roles,
     }
 
 

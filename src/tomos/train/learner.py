@@ -83,8 +83,13 @@ class Learner:
         return x
 
     def autocast(self) -> torch.autocast:
-        dtype = DTYPES[self.plan.train.precision]
-        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+        return autocast(self.plan, self.device)
+
+
+def autocast(plan: Plan, device: torch.device) -> torch.autocast:
+    """The arithmetic of the plan."""
+    dtype = DTYPES[plan.train.precision]
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
 def member_seed(plan: Plan, member: int) -> int:

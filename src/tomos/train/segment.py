@@ -19,7 +19,7 @@ from tomos.measures import losses
 from tomos.measures.losses import deeply
 from tomos.plan.schema import Plan
 from tomos.train import device as devices
-from tomos.train.learner import LAYOUT, Learner
+from tomos.train.learner import LAYOUT, Learner, autocast
 from tomos.transforms.augment import PatchChain
 from tomos.types import DatasetError, PlanError
 
@@ -281,7 +281,8 @@ def validated(plan: Plan, net: nn.Module, data: Cases, placed: Cases) -> Judgeme
             for x, target in shown.batches(parts):
                 if plan.train.channels_last:
                     x = x.contiguous(memory_format=LAYOUT[x.ndim])
-                logits = net(x).float()
+                with autocast(plan, place):  # as in learning, where it pays
+                    logits = net(x).float()
                 values.append(error(logits, target, None).cpu().numpy())
                 totals += _overlap(logits, target, plan.outputs)
     finally:

@@ -16,7 +16,7 @@ from tomos.types.errors import (
     TomosError,
     TrainingError,
 )
-from tomos.types.image import Image, Origin, Window
+from tomos.types.image import Image, Origin, Part, Window
 from tomos.types.mask import Mask
 from tomos.types.prediction import Answer, Prediction
 from tomos.types.progress import Progress, Silent
@@ -36,6 +36,7 @@ __all__ = [
     "MissingExtra",
     "Origin",
     "PackageError",
+    "Part",
     "PlanError",
     "Prediction",
     "Progress",

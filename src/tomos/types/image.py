@@ -43,6 +43,21 @@ class Origin:
     sex: str = ""
     age: str = ""
     transfer_syntax: str = ""
+    frame_of_reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several images that were put on one grid: how many of the channels are its own, and
+    what it was.
+
+    resampled  whether it had to be interpolated onto that grid
+    """
+
+    channels: int
+    unit: str = "1"
+    modality: str = ""
+    resampled: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +74,8 @@ class Image:
     modality  DICOM Modality (0008,0060): "CT", "MR", "DX", ...; "" when the file does not say
     value_range  lowest and highest value the file could hold (0, 255), None when unbounded
     window    how the file asks to be shown, None when it does not
+    parts     of several images on one grid, in the order of the channels; () of a single one.
+              Place, window and origin are then those of the first
     """
 
     pixels: np.ndarray
@@ -70,6 +87,7 @@ class Image:
     window: Window | None = None
     origin: Origin = Origin()
     warnings: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.ndim not in (3, 4):
@@ -102,6 +120,15 @@ class Image:
         steps = np.linalg.norm(self.affine[:3, :3], axis=0)
         return tuple(float(step) for step in steps[-len(self.size) :])
 
+    @property
+    def first(self) -> Image:
+        """Of several images on one grid the first, which is what is shown; else itself."""
+        if not self.parts:
+            return self
+        part = self.parts[0]
+        pixels = self.pixels[: part.channels]
+        return replace(self, pixels=pixels, unit=part.unit, modality=part.modality, parts=())
+
     def world(self, index: np.ndarray) -> np.ndarray:
         """Index (..., 3) in array order -> position (..., 3) in mm."""
         return np.asarray(index) @ self.affine[:3, :3].T + self.affine[:3, 3]
@@ -115,4 +142,6 @@ class Image:
                     "need their affine"
                 )
             affine = self.affine
+        if pixels.shape[0] != self.pixels.shape[0]:
+            changes = {"parts": (), **changes}  # they told of other channels
         return replace(self, pixels=pixels, affine=affine, **changes)

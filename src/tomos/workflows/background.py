@@ -17,6 +17,7 @@ from tomos.types.words import Text, Words, counted, joined, times
 
 PARTS = {
     "dimensions": Words("Dimensions", "维度"),
+    "images": Words("Images", "图像"),
     "prepare": Words("Preparation", "预处理"),
     "augment": Words("Augmentation", "数据增强"),
     "model": Words("Model", "模型"),

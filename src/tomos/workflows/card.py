@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from tomos.package import Manifest
+from collections.abc import Iterator
+
+from tomos.package import InputPart, Manifest
 from tomos.plan import Plan
-from tomos.types.words import Words, counted
+from tomos.plan.sentences import UNITS
+from tomos.types.words import Words, counted, joined, times
 
 
 def card(manifest: Manifest, plan: Plan) -> Words:
@@ -39,12 +42,11 @@ def mask_card(manifest: Manifest, plan: Plan) -> Words:
     data, names = manifest.dataset, manifest.class_names
     people = "patients" if data.get("patients_known") else "cases (patients not named)"
     kind, kind_zh = ("volumes", "三维影像") if plan.axes == 3 else ("pictures", "图像")
-    tile = " x ".join(map(str, plan.size))
-    start = "a weight file" if plan.model.weights else "scratch"
+    networks = _networks(manifest) + grid_said(manifest)
     en = (
         f"# {manifest.name}\n\n"
-        f"Outlines {', '.join(names)} in {kind}. {counted(len(manifest.graphs), 'network')}, "
-        f"{plan.model.name}, tiles of {tile}, trained from {start} on {data['n_train']} cases, "
+        f"Outlines {', '.join(names)} in {kind}. {counted(len(manifest.graphs), 'network')}: "
+        f"{networks.en}. Trained {_start(manifest, plan)} on {data['n_train']} cases, "
         f"with {data['n_val']} to decide what is kept and when to refer, of "
         f"{data['n_patients']} {people} in {data['name']}.\n\n"
         "Intended use: research, and outlines that a reader checks. Not a medical device; not for "
@@ -52,12 +54,68 @@ def mask_card(manifest: Manifest, plan: Plan) -> Words:
     )
     zh = (
         f"# {manifest.name}\n\n"
-        f"在{kind_zh}中分割：{'、'.join(names)}。由 {len(manifest.graphs)} 个 {plan.model.name} "
-        f"网络组成，分块大小 {tile.replace(' x ', ' × ')}，用 {data['n_train']} 个病例训练，"
-        f"{data['n_val']} 个用于确定后处理和转交阅片者的条件（数据集：{data['name']}）。\n\n"
+        f"在{kind_zh}中分割：{'、'.join(names)}。共 {len(manifest.graphs)} 个网络：{networks.zh}。"
+        f"用 {data['n_train']} 个病例训练，{data['n_val']} 个用于确定后处理和转交阅片者的条件"
+        f"（数据集：{data['name']}）。\n\n"
         "预期用途：科研，以及供阅片者核对的轮廓。不是医疗器械；不能单独用于诊断或制定治疗计划。\n"
     )
     return Words(en, zh)
+
+
+def tiles_said(manifest: Manifest) -> Words:
+    """In which tiles a model for masks reads; of several kinds of network, which reads in which."""
+    kinds = list(_kinds(manifest))
+    if len(kinds) == 1:
+        return Words("read in ", "分块读取，") + _tile(kinds[0][2])
+    each = [
+        Words(f"by {count} x {name} in ", f"{count} 个 {name} 为") + _tile(part)
+        for count, name, part in kinds
+    ]
+    return Words("read ", "分块读取：") + joined(each, "; ", "；")
+
+
+def grid_said(manifest: Manifest) -> Words:
+    """The grid onto which images are resampled, all kinds of network alike; no words where each
+    keeps its own."""
+    grids = [step["spacing"] for step in manifest.prepare if step["step"] == "resample"]
+    if not grids:
+        return Words("")
+    grid = times(f"{mm:g}" for mm in grids[-1])
+    return Words(f", at {grid.en} mm", f"，网格 {grid.zh} mm")
+
+
+def _networks(manifest: Manifest) -> Words:
+    """2 x unet in tiles of 40 x 56 x 40 voxels; 1 x unet in tiles of 256 x 256 pixels, ..."""
+    each = [
+        Words(f"{count} x {name} in ", f"{count} 个 {name}，") + _tile(part)
+        for count, name, part in _kinds(manifest)
+    ]
+    averaged = Words("; their probabilities are averaged", "；对各种网络的概率取平均")
+    return joined(each, "; ", "；") + (averaged if len(each) > 1 else "")
+
+
+def _kinds(manifest: Manifest) -> Iterator[tuple[int, str, InputPart]]:
+    """Of each kind of graph how many there are, the network's name, and what it takes."""
+    own = [(manifest.network_of(part), manifest.input_of(part)) for part in manifest.graphs]
+    for network, part in [kind for n, kind in enumerate(own) if kind not in own[:n]]:
+        yield own.count((network, part)), network.name, part
+
+
+def _tile(part: InputPart) -> Words:
+    sides, units = times(part.size), UNITS[len(part.size)]
+    said = Words(f"tiles of {sides.en} {units.en}", f"每块 {sides.zh} {units.zh}")
+    if part.context:
+        slices = 2 * part.context + 1
+        return said + Words(f", {slices} slices at once", f"，一次看 {slices} 层")
+    return said + (Words(", slice by slice", "，逐层") if part.volumes else "")
+
+
+def _start(manifest: Manifest, plan: Plan) -> str:
+    """From what the networks began that are there: there may have been no time for the others."""
+    begun = {bool(each.model.weights) for each in plan.networks[: len(manifest.graphs)]}
+    if len(begun) > 1:
+        return "partly from a weight file, partly from scratch,"
+    return "from a weight file" if begun == {True} else "from scratch"
 
 
 def limits(manifest: Manifest) -> list[Words]:

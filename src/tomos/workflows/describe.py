@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def _model_words(s: dict[str, Any]) -> str:
         f"  answers     {s['target']}: {_classes(s)}",
         f"  input       {counted(s['input']['channels'], 'channel')}, {size} {units} after "
         f"{' -> '.join(step.get('step', '?') for step in s['prepare']) or 'no preparation'}",
+        *_images(s["input"].get("roles", ())),
         f"  network     {network}{graphs}, {s['graphs'][0]['precision']}, "
         f"views {', '.join(s['views'])}, map by {s['map_method']}",
         *_decision(s),
@@ -71,6 +73,13 @@ def _model_words(s: dict[str, Any]) -> str:
     if s["card"]:
         lines += ["", s["card"].strip()]
     return "\n".join(lines)
+
+
+def _images(roles: Sequence[str]) -> list[str]:
+    """Of a model that reads several images of a case."""
+    if not roles:
+        return []
+    return [f"  images      {', '.join(roles)} of one case; the answer lies on {roles[0]}"]
 
 
 def _classes(s: dict[str, Any]) -> str:

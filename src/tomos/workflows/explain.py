@@ -14,7 +14,7 @@ from tomos.inference.verdict import is_finding
 from tomos.types import Answer, Progress, SettingsError, Silent, TomosError
 from tomos.workflows import explain_masks
 from tomos.workflows.explained import Explained, write_map
-from tomos.workflows.inputs import addresses, stems
+from tomos.workflows.given import given
 from tomos.workflows.masks import Masks
 
 FORMS = ("png", "nifti", "dicom")
@@ -52,12 +52,14 @@ def explain(
         explain_masks.check(predictor, method, label)
     else:
         method = method or predictor.manifest.map_method
-    listed = list(addresses(inputs))
-    known = Masks(masks, listed) if masks else None
+    listed = given(predictor, inputs)
+    known = Masks(masks, [each.address for each in listed]) if masks else None
     done: list[Explained] = []
-    for address, stem in zip(listed, stems(listed), strict=True):
-        base, wishes = Path(out) / stem, (method, label, forms)
-        if isinstance(predictor, MaskPredictor):
+    for each in listed:
+        address, base, wishes = each.address, Path(out) / each.stem, (method, label, forms)
+        if each.error:
+            one = Explained(address, error=each.error)
+        elif isinstance(predictor, MaskPredictor):
             one = explain_masks.explain_one(predictor, address, base, wishes, known, progress)
         else:
             one = _one(predictor, address, base, wishes, known)

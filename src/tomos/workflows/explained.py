@@ -124,6 +124,7 @@ def _write_dicom(drawn: Image, image: Image, what: str, path: Path) -> None:
 def _plane(image: Image, heat: Image) -> tuple[Image, np.ndarray]:
     """A picture to draw on and its map (Y, X); of a volume the slice with the most heat, axial and
     as a radiologist expects it where its place is known, in square pixels."""
+    image = image.first
     if not image.is_volume:
         return image, heat.pixels[0]
     if heat.size != image.size:

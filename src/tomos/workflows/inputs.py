@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tomos import formats
+from tomos.datasets.channels import numbered
 from tomos.types import TomosError
 
 
@@ -53,15 +54,31 @@ def _in_folder(folder: Path) -> Iterable[str]:
 
 
 def stems(addresses: Iterable[str]) -> list[str]:
-    """A name for each address that a file can have: short, plain, and no two alike."""
+    """A name for each address that a file can have: short, plain, and no two alike; of the images
+    of one case that of the first, without its number (`x_0000`)."""
     names: list[str] = []
     for address in addresses:
-        path, _, member = address.rpartition("#") if "#" in address else (address, "", "")
-        stem = Path(path).name.removesuffix(".gz").rsplit(".", 1)[0] or "image"
-        names.append(re.sub(r"[^\w.-]+", "-", f"{stem}-{member}" if member else stem)[:80])
+        first, *others = formats.split_joined(address)
+        own = numbered(Path(first)) if others else None
+        names.append(plain_name(own[0] if own else first, whole=own is not None))
+    return unique(names)
+
+
+def plain_name(address: str, whole: bool = False) -> str:
+    """A name that a file can have: the address's own, without its ending unless it is `whole`."""
+    path, _, member = address.rpartition("#") if "#" in address else (address, "", "")
+    stem = Path(path).name
+    if not whole:
+        stem = stem.removesuffix(".gz").rsplit(".", 1)[0]
+    stem = stem or "image"
+    return re.sub(r"[^\w.-]+", "-", f"{stem}-{member}" if member else stem)[:80]
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """Names of which no two are alike: those that are get a number."""
     seen: dict[str, int] = {}
-    unique = []
+    found = []
     for name in names:
         seen[name] = seen.get(name, 0) + 1
-        unique.append(name if names.count(name) == 1 else f"{name}-{seen[name]}")
-    return unique
+        found.append(name if names.count(name) == 1 else f"{name}-{seen[name]}")
+    return found

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tomos import datasets, formats
+from tomos import datasets
 from tomos import evaluate as figures
 from tomos.config.plugins import did_you_mean
 from tomos.datasets import Dataset
@@ -86,6 +86,9 @@ class MasksJudged:
             low, high = entry.get("low"), entry.get("high")
             span = "" if low is None else f"  (95 % {low:.3f} to {high:.3f})"
             lines.append(f"  {name:<6} {entry['value']:.3f}{span}  {each}")
+        if n := self.metrics["n_referred"]:
+            total = self.metrics["n_cases"]
+            lines.append(f"  {n} of {total} would be referred to a reader")
         if self.failed:
             lines.append(f"  {len(self.failed)} could not be read or segmented")
         if self.looks > 1:
@@ -121,7 +124,7 @@ def judge(
     """
     progress = progress or Silent()
     tolerances = each_tolerance(predictor.classes, tolerance)
-    part = labelled(predictor, dataset, split)
+    part = labelled(predictor, dataset, split).seen_as(predictor.roles)
     found: dict[str, Prediction] = {}
     measured: list[Mapping[str, LabelFigures]] = []
     failed: dict[str, str] = {}
@@ -188,7 +191,7 @@ def beside(
     tolerance_mm: float | Sequence[float] = TOLERANCE,
 ) -> Beside:
     """A case with its truth and what the model finds, on the image's own grid."""
-    image = formats.read(part.image(case))
+    image = part.read(case)
     target = part.target(predictor.manifest.target)
     truth, inside = datasets.true_mask(part, case, image), datasets.region(case, image)
     roi = None if inside is None else inside.labels > 0

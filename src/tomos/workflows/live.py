@@ -10,6 +10,7 @@ from types import TracebackType
 
 from tomos.evaluate.live_page import Live, write_live
 from tomos.evaluate.names import machine
+from tomos.evaluate.remarks import BY_HAND, remark
 from tomos.plan import Plan
 from tomos.plan.sentences import UNITS
 from tomos.types import Progress, StorageError
@@ -42,7 +43,8 @@ class Watched:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         if kind is not None:
-            self._notes.append(str(error) or kind.__name__)
+            by_hand = issubclass(kind, KeyboardInterrupt)
+            self._notes.append(BY_HAND if by_hand else str(error) or kind.__name__)
         self._write("done" if kind is None else "stopped")
 
     def say(self, text: str) -> None:
@@ -72,7 +74,7 @@ class Watched:
             left=self._left(),
             epochs=_epochs(self._run / LOG),
             facts=_facts(self._plan),
-            notes=tuple(self._notes),
+            notes=tuple(map(remark, self._notes)),
             written=time.strftime("%Y-%m-%d %H:%M:%S"),
         )
         with contextlib.suppress(StorageError):

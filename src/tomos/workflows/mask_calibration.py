@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tomos import datasets, formats
+from tomos import datasets
 from tomos.datasets import Dataset
 from tomos.inference import MaskPredictor
 from tomos.inference.memory import OutOfMemory
@@ -55,7 +55,7 @@ def _voxels(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Logits (N, K) and labels (N,) of a case; None where it is too large to hold its scores, or
     nothing of it is to be judged."""
-    image = formats.read(dataset.image(case))
+    image = dataset.read(case)
     scores = predictor.scores(image)
     if scores is None:
         return None

@@ -144,6 +144,7 @@ def label_picture(image: Image, mask: Mask, label: int) -> bytes:
     """
     from tomos.evaluate import outlined  # seldom asked for, and much comes with it
 
+    image = image.first
     pixels, own, spacing = image.pixels, mask.labels == label, image.spacing
     if image.is_volume:
         axis = turns(image.affine)[0][0] if image.frame == "patient" else 0

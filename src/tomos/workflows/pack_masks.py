@@ -54,12 +54,14 @@ def pack(
         target=plan.target,
         kind="mask",
         classes=tuple(Class(name=name) for name in plan.classes),
-        input=_input(plan),
+        input=_input(plan).model_copy(update={"files": _numbers(plan, dataset)}),
         prepare=plan.prepare,
         network=Network(name=plan.model.name, options=plan.model.options),
         graphs=named,
         views=plan.predict.views,
-        mask=MaskPart(overlap=plan.predict.overlap, largest=plan.predict.largest),
+        mask=MaskPart(
+            tile=plan.predict.tile, overlap=plan.predict.overlap, largest=plan.predict.largest
+        ),
         map_method="none",
         features=all("features" in part.outputs for part in named),
         licence=dataset.info.licence,
@@ -87,7 +89,19 @@ def _spacing(plan: Plan) -> tuple[float, ...]:
 
 def _input(kind: Plan) -> InputPart:
     flat = len(kind.size) < kind.axes
-    return InputPart(channels=kind.channels, size=kind.size, volumes=flat, context=kind.context)
+    return InputPart(
+        channels=kind.channels,
+        size=kind.size,
+        roles=kind.roles,
+        volumes=flat,
+        context=kind.context,
+    )
+
+
+def _numbers(plan: Plan, dataset: Dataset) -> tuple[int, ...]:
+    """The place of each role among those of the data set, where the reference is not the first."""
+    numbers = tuple(dataset.info.roles.index(role) for role in plan.roles)
+    return () if numbers == tuple(range(len(numbers))) else numbers
 
 
 def _export(
@@ -140,8 +154,6 @@ def _with_decision(
 ) -> Manifest:
     """How sure the networks are, of which classes only the largest part is kept, and how far the
     probabilities' sum and the labels usually disagree: all on the validation part."""
-    from tomos import formats
-
     warm = mask_calibration.fitted(_predictor(manifest, graphs), dataset, val.cases, progress)
     if warm is not None:
         manifest = manifest.model_copy(update={"calibration": warm.data()})
@@ -155,7 +167,7 @@ def _with_decision(
     for done, case in enumerate(cases, 1):
         progress.step(done, len(cases), "deciding on validation")
         try:
-            image = formats.read(dataset.image(case))
+            image = dataset.read(case)
             truth = datasets.true_mask(dataset, case, image)
             answer = predictor.predict_image(image).targets[manifest.target]
         except (FormatError, OutOfMemory):

@@ -15,7 +15,8 @@ from tomos.types import Prediction, Progress, SettingsError, Silent
 from tomos.workflows import explain, predict_masks
 from tomos.workflows.explain import asked
 from tomos.workflows.explained import write_map
-from tomos.workflows.inputs import addresses, stems
+from tomos.workflows.given import given as cases
+from tomos.workflows.inputs import stems
 
 FORMS = ("json", *explain.FORMS)
 
@@ -46,7 +47,8 @@ def predict(
 ) -> list[Prediction]:
     """One prediction an image, in order; an input that fails has `error`, and the rest goes on.
 
-    inputs    files, folders, containers, addresses (see `addresses`)
+    inputs    files, folders, containers, addresses (see `addresses`); for a model that reads
+              several images a case, cases (see `given`)
     out       folder for what `forms` asks for: "json" predictions.json, "png" an overlay and a map
               of each image, "nifti" the map on the image's own grid, "dicom" the overlay as a
               secondary capture of the image's study. Of a model for masks: "nifti" the mask (of a
@@ -63,17 +65,17 @@ def predict(
     _check_surfaces(using, surfaces, out)
     if out is not None:
         config.writable_or_raise(Path(out))
-    listed = list(addresses(inputs))
+    given = cases(using, inputs)
     if isinstance(using, MaskPredictor):
         folder = Path(out) if out is not None else None
-        found = list(predict_masks.masks(using, listed, folder, forms, progress, surfaces))
+        found = list(predict_masks.masks(using, given, folder, forms, progress, surfaces))
         if folder is not None and "json" in (forms or ("json",)):
             _write_json(using, found, folder)
         return found
     found = []
-    for prediction in using.predict(listed):
+    for prediction in using.predict(each.address for each in given):
         found.append(prediction)
-        progress.step(len(found), len(listed), "images")
+        progress.step(len(found), len(given), "images")
     if out is not None:
         found = _write(using, found, Path(out), forms or ("json",), progress)
     return found

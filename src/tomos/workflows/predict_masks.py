@@ -25,7 +25,7 @@ from tomos.types import (
     StorageError,
     TomosError,
 )
-from tomos.workflows.inputs import stems
+from tomos.workflows.given import Given
 from tomos.workflows.mask_files import FORMS, SURFACES, written
 
 __all__ = ["FORMS", "SURFACES", "check_surfaces", "masks"]
@@ -33,20 +33,24 @@ __all__ = ["FORMS", "SURFACES", "check_surfaces", "masks"]
 
 def masks(
     predictor: MaskPredictor,
-    addresses: Sequence[str],
+    images: Sequence[Given],
     out: Path | None,
     forms: Sequence[str],
     progress: Progress,
     surfaces: Sequence[str] = (),
 ) -> Iterator[Prediction]:
-    """One prediction an address, in order, its files written into `out`. The masks themselves are
-    let go; an input that fails, for whatever reason, has `error` and no file.
+    """One prediction an image or case, in order, its files written into `out`. The masks themselves
+    are let go; an input that fails, for whatever reason, has `error` and no file.
 
     forms, surfaces  as `mask_files.written`; no form: "json" and "nifti"
     """
     forms = forms or ("json", "nifti")
-    for done, (address, stem) in enumerate(zip(addresses, stems(addresses), strict=True), 1):
-        progress.step(done, len(addresses), "images")
+    for done, one in enumerate(images, 1):
+        address, stem = one.address, one.stem
+        progress.step(done, len(images), "images")
+        if one.error:
+            yield Prediction(address, error=one.error)
+            continue
         try:
             image = formats.read(address)
             if out and "dicom-seg" in forms:

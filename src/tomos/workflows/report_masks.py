@@ -10,13 +10,18 @@ from tomos import evaluate as figures
 from tomos.config import atomic_write
 from tomos.evaluate import Card, MaskPicture, MaskReport, Notice
 from tomos.inference.memory import OutOfMemory
-from tomos.plan import Plan
-from tomos.plan.sentences import UNITS
 from tomos.transforms.prepare import Chain, carry_labels
 from tomos.types import Case, FormatError, Mask, PackageError, Progress, Silent
-from tomos.types.words import Words, counted, times
+from tomos.types.words import Words, counted
 from tomos.workflows.background import Background, data_summary, looks_notice, plan_choices
-from tomos.workflows.card import MASK_NOT_FOR, MASK_PURPOSE, USERS, limits
+from tomos.workflows.card import (
+    MASK_NOT_FOR,
+    MASK_PURPOSE,
+    USERS,
+    grid_said,
+    limits,
+    tiles_said,
+)
 from tomos.workflows.judging_masks import MasksJudged, beside
 from tomos.workflows.part import save_metrics
 
@@ -38,7 +43,7 @@ def report(
         metrics=judged.metrics,
         table=judged.table,
         title=judged.predictor.name,
-        card=_card(judged, known.plan),
+        card=_card(judged),
         data=data_summary(judged.dataset, known, judged.failed),
         notices=[*known.notices, *_notices(judged)],
         pictures=_pictures(judged, progress),
@@ -82,13 +87,10 @@ def _picture(judged: MasksJudged, case: Case, found: figures.WorstMask) -> MaskP
     return figures.mask_picture(found, image, *turned)
 
 
-def _card(judged: MasksJudged, plan: Plan | None) -> Card:
+def _card(judged: MasksJudged) -> Card:
     manifest = judged.predictor.manifest
-    tile, channels = times(manifest.input.size), manifest.input.channels
-    units = UNITS[len(manifest.input.size)]
-    spacing = plan.spacing if plan and any(s["step"] == "resample" for s in plan.prepare) else ()
-    grid = times(f"{mm:g}" for mm in spacing)
-    grid = Words(f" at {grid.en} mm", f"，网格 {grid.zh} mm") if spacing else Words("")
+    channels = manifest.input.channels
+    inputs = Words(f"{counted(channels, 'channel')}, ", f"{channels} 通道，")
     return Card(
         name=manifest.name,
         version=manifest.created[:10],
@@ -99,10 +101,7 @@ def _card(judged: MasksJudged, plan: Plan | None) -> Card:
         limits=limits(manifest),
         licence=manifest.licence,
         made=manifest.created,
-        inputs=Words(
-            f"{counted(channels, 'channel')}, read in tiles of {tile.en} {units.en}{grid.en}",
-            f"{channels} 通道，分块读取，每块 {tile.zh} {units.zh}{grid.zh}",
-        ),
+        inputs=inputs + tiles_said(manifest) + grid_said(manifest),
         versions=manifest.versions,
     )
 

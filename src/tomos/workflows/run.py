@@ -57,6 +57,7 @@ def run(
     roi: str = "",
     classes: str = "",
     target: str = "",
+    reference: str = "",
     progress: Progress | None = None,
 ) -> Whole:
     """Import (unless SOURCE is a data set, or was imported), check, plan, train, judge, report.
@@ -73,8 +74,8 @@ def run(
         progress.say(f"importing {source}")
         import_data(
             source, dataset, labels=labels, patient=patient, positive=positive, columns=columns,
-            images=images, masks=masks, roi=roi, classes=classes, target=target, seed=seed,
-            progress=progress,
+            images=images, masks=masks, roi=roi, classes=classes, target=target,
+            reference=reference, seed=seed, progress=progress,
         )  # fmt: skip
     progress.say("checking")
     checked = check(dataset, folder, progress)

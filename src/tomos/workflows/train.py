@@ -97,6 +97,12 @@ def _fits(plan: Plan, can: Learnable, where: Path) -> None:
             f"{where}: the plan is for the classes {', '.join(plan.classes)}, the data set has "
             f"{', '.join(can.train.classes)}; make a new plan with: tomos plan"
         )
+    if plan.roles != can.train.roles:
+        wanted, has = (", ".join(roles) or "one" for roles in (plan.roles, can.train.roles))
+        raise PlanError(
+            f"{where}: the plan is for the images {wanted} of every case, the data set has {has}; "
+            "make a new plan with: tomos plan"
+        )
     if plan.dataset.checksum != learned(can.train, can.val):
         raise PlanError(
             f"{where}: the cases to learn from are not those the plan was made for; make a new "

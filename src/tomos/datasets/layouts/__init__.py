@@ -27,6 +27,7 @@ class Request:
     masks    the folder that holds the masks, `roi` the one that holds where to learn and score
     classes  names of the masks' labels, in the order of their values
     target   the target that is learned, where a table has several
+    reference  of cases with several images, the one whose grid counts
     """
 
     source: Path
@@ -39,6 +40,7 @@ class Request:
     roi: str = ""
     classes: tuple[str, ...] = ()
     target: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Draft:
     kinds    target -> its kind; `classes` target -> classes in order, where the source states them
     targets  what a data set of ours that is the source says of its targets
     values   class -> its value in the masks, where the source states them
+    roles    of cases with several images, in order, and `reference` among them, where the source
+             says so
     official the split of the cases is the source's own
     patient  how patients were told apart, in words
     notes    what a person should know
@@ -60,6 +64,8 @@ class Draft:
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     targets: Mapping[str, TargetInfo] = field(default_factory=dict)
     values: Mapping[str, int] = field(default_factory=dict)
+    roles: tuple[str, ...] = ()
+    reference: str = ""
     official: bool = False
     patient: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)

@@ -11,11 +11,13 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tomos.datasets import channels
 from tomos.datasets.cases import split_word
+from tomos.datasets.dataset import container
 from tomos.datasets.layouts import Draft, Request
 from tomos.datasets.layouts._files import MOST, images_below, patients, stem
 from tomos.types import Case, DatasetError, Progress
@@ -30,7 +32,6 @@ MASKS = re.compile(
 MANUAL = re.compile(r"(?i)([12](st|nd)_)?manual")
 ROI = re.compile(r"(?i)fov|roi|field_?of_?view|视野")
 BESIDE = re.compile(r"(?i)[-_. ]?(masks?|seg(mentation)?|labels?|gt|annotation)$")
-CHANNEL = re.compile(r"(?P<name>.+)_(?P<channel>\d{4})")  # nnU-Net's file of one channel
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def draft(request: Request, progress: Progress) -> Draft:
     told = _told(root)
     found = images_below(root, request.exclude)
     places = _places(found.files)
-    roles = _roles(root, places, request)
-    if roles is None:
+    kinds = _roles(root, places, request)
+    if kinds is None:
         pairs = _beside(found.files)
         if not pairs:
             raise DatasetError(
@@ -77,8 +78,9 @@ def draft(request: Request, progress: Progress) -> Draft:
         rows = [_Row(stem(image), {"image": image}, mask, None, "") for image, mask in pairs]
         notes: list[str] = []
     else:
-        rows, notes = _paired(places, roles, told)
+        rows, notes = _paired(places, kinds, told)
     rows, dropped = _labelled_only(rows)
+    rows, more = _in_volumes(root, rows, channels.told_names(told))
     names = _short([row.name for row in rows])
     people, how = patients([row.first for row in rows], request.patient)
     cases = tuple(
@@ -102,7 +104,7 @@ def draft(request: Request, progress: Progress) -> Draft:
         official=any(row.split == "test" for row in rows),
         patient=how,
         licence=str(told.get("licence", "") or told.get("license", "")),
-        notes=(*notes, *dropped),
+        notes=(*notes, *dropped, *more),
     )
 
 
@@ -132,7 +134,7 @@ class _Row:
 
     @property
     def first(self) -> Path:
-        return next(iter(self.images.values()))
+        return Path(container(str(next(iter(self.images.values()))))[0])
 
 
 def _folders(root: Path) -> set[str]:
@@ -225,7 +227,7 @@ def _paired(
     for place in places:
         if place.kind != roles.images:
             continue
-        images = _channels(place.files, told)
+        images = channels.by_case(place.files, channels.told_names(told))
         masks, rois = (
             [path for other in places if _beside_of(place, other, kind) for path in other.files]
             for kind in (roles.masks, roles.roi)
@@ -263,22 +265,6 @@ def _check_alone(files: Sequence[Path], kind: str) -> None:
 
 def _beside_of(place: Place, other: Place, kind: str) -> bool:
     return bool(kind) and (other.kind, other.above, other.split) == (kind, place.above, place.split)
-
-
-def _channels(files: Sequence[Path], told: Mapping[str, Any]) -> dict[str, dict[str, Path]]:
-    """Case -> role -> file: `x_0000`, `x_0001` are channels of x, by nnU-Net's convention."""
-    split = {path: CHANNEL.fullmatch(Path(stem(path)).name) for path in files}
-    if not all(split.values()):
-        return {stem(path): {"image": path} for path in files}
-    names = told.get("channel_names") or told.get("modality") or {}
-    found: dict[str, dict[str, Path]] = defaultdict(dict)
-    for path, match in split.items():
-        assert match is not None
-        role = str(names.get(str(int(match["channel"])), match["channel"]))
-        found[path.with_name(match["name"]).as_posix()][role] = path
-    if max(len(channels) for channels in found.values()) == 1:
-        return {name: {"image": path} for name, c in found.items() for path in c.values()}
-    return dict(found)
 
 
 def _matched(names: Sequence[str], files: Sequence[Path]) -> dict[str, Path]:
@@ -356,6 +342,23 @@ def _labelled_only(rows: list[_Row]) -> tuple[list[_Row], list[str]]:
     if not any(row.split == "test" for row in kept):
         kept = [_Row(r.name, r.images, r.mask, r.roi, "") for r in kept]
     return kept, [note]
+
+
+def _in_volumes(
+    root: Path, rows: list[_Row], names: Mapping[int, str]
+) -> tuple[list[_Row], list[str]]:
+    """Rows with an image for each volume of their file, where the source names several."""
+    if len(names) < 2 or max(len(row.images) for row in rows) > 1:
+        return rows, []
+    told = f"{TASK} names the images {', '.join(names.values())}"
+    roles = channels.volumes([root / row.first for row in rows], names)
+    if not roles:
+        return rows, [f"{told}; each case has one, and that alone is learned from"]
+    split = [
+        replace(row, images={role: Path(f"{row.first}#{k}") for k, role in enumerate(roles)})
+        for row in rows
+    ]
+    return split, [f"{told}: they are the volumes of each file"]
 
 
 def _short(names: Sequence[str]) -> list[str]:

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tomos.datasets.cases import ADDRESS_CLINICAL, ADDRESS_TARGETS, SPLITS, read_cases
+from tomos.datasets.cases import (
+    ADDRESS_CLINICAL,
+    ADDRESS_TARGETS,
+    SPLITS,
+    read_cases,
+    roles_in,
+)
 from tomos.datasets.dataset import CSV, TOML, words
 from tomos.datasets.dataset import open as datasets_open
 from tomos.datasets.layouts import Draft, Request, dicom
@@ -81,7 +87,8 @@ def draft(request: Request, progress: Progress) -> Draft:
         )
     else:
         how = people
-    return _labelled(table, cases, mapping, how, request, notes)
+    made = _labelled(table, cases, mapping, how, request, notes)
+    return replace(made, roles=roles_in(renamed))
 
 
 def _our_own(folder: Path) -> Draft:
@@ -94,6 +101,8 @@ def _our_own(folder: Path) -> Draft:
         kinds={name: target.kind for name, target in known.info.targets.items()},
         classes={name: target.classes for name, target in known.info.targets.items()},
         targets=known.info.targets,
+        roles=known.info.roles,
+        reference=known.info.reference,
         official=any(case.split for case in known.cases),
         patient=known.info.provenance.patient,
         licence=known.info.licence,

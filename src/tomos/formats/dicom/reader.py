@@ -266,6 +266,7 @@ def origin_of(dataset: Dataset, syntax: str, path: str) -> Origin:
         sex=text("PatientSex"),
         age=text("PatientAge"),
         transfer_syntax=syntax,
+        frame_of_reference=text("FrameOfReferenceUID"),
     )
 
 

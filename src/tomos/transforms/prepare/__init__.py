@@ -7,7 +7,18 @@ changes the affine with it, so that anything on the prepared grid is carried bac
 
 from tomos.transforms.prepare._carry import carry_back, carry_points
 from tomos.transforms.prepare._chain import Chain
+from tomos.transforms.prepare._gather import gathered
 from tomos.transforms.prepare._labels import carry_labels
 from tomos.transforms.prepare._stack import StackStep
+from tomos.transforms.prepare._straight import straightened, straightening
 
-__all__ = ["Chain", "StackStep", "carry_back", "carry_labels", "carry_points"]
+__all__ = [
+    "Chain",
+    "StackStep",
+    "carry_back",
+    "carry_labels",
+    "carry_points",
+    "gathered",
+    "straightened",
+    "straightening",
+]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import gcd
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from tomos.config import Settings
-from tomos.types import Image
+from tomos.types import FormatError, Image
+from tomos.types.words import counted
+
+Channel = Annotated[int, Field(ge=0)]
 
 # Percentiles are taken from at most this many evenly spread pixels: finer than any use of them.
 _SAMPLES = 2**16
@@ -31,6 +36,29 @@ class StackStep(Settings):
         return image.with_pixels(x[0], **changes)
 
 
+def of_some(
+    stack: Callable[..., tuple[np.ndarray, dict[str, Any]]], only: Sequence[int]
+) -> Callable[..., tuple[np.ndarray, dict[str, Any]]]:
+    """The `stack` of a step for the channels `only`; the others pass as they are.
+
+    Raises FormatError where there are no such channels.
+    """
+
+    def some(x: np.ndarray, like: Image) -> tuple[np.ndarray, dict[str, Any]]:
+        picked = list(only)
+        if max(picked) >= x.shape[1]:
+            raise FormatError(
+                f"{like.origin.path or 'image'}: expected a channel {max(picked)}, counted from 0, "
+                f"got {counted(x.shape[1], 'channel')}"
+            )
+        out = x.astype(np.float32)
+        part = np.ascontiguousarray(x[:, picked])
+        out[:, picked] = stack(part, like)[0]
+        return out, {"value_range": None, "window": None, "unit": "1"}
+
+    return some
+
+
 def kin(image: Image) -> tuple:
     """What must be equal for images to be prepared as one stack."""
     a = image.affine[:3, :3]
@@ -42,6 +70,7 @@ def kin(image: Image) -> tuple:
         image.window,
         image.unit,
         image.frame,
+        image.parts,
         *spacing,
         # Only a volume's axes are turned, so only there does the direction count.
         a.round(6).tobytes() if image.is_volume else b"",

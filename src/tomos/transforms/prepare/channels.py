@@ -23,6 +23,9 @@ class Step(StackStep):
     bands  what to do with any other number of bands: "refuse", take the "first" `to`, or repeat
            their "mean"
 
+    Several images of one case (`Image.parts`) pass as they are: what is a channel there is never
+    taken for another's alpha or colour.
+
     Raises FormatError for a number of bands with no meaning here.
     """
 
@@ -32,6 +35,11 @@ class Step(StackStep):
     def stack(self, x: np.ndarray, like: Image) -> tuple[np.ndarray, dict[str, Any]]:
         if x.shape[1] == self.to:
             return x, {}
+        if like.parts:
+            raise FormatError(
+                f"{like.origin.path or 'image'}: expected {counted(self.to, 'channel')}, got "
+                f"{x.shape[1]} of {len(like.parts)} images of one case"
+            )
         if x.shape[1] in (2, 4) and self.to in (1, 3):
             x = x[:, :-1]
         found = x.shape[1]

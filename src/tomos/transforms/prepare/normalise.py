@@ -7,7 +7,15 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from tomos.transforms.prepare._stack import StackStep, along, flat, limits, percentiles
+from tomos.transforms.prepare._stack import (
+    Channel,
+    StackStep,
+    along,
+    flat,
+    limits,
+    of_some,
+    percentiles,
+)
 from tomos.types import FormatError, Image
 
 # Mean and spread of R, G, B in 0..1 over ImageNet, which published weights were trained with.
@@ -24,6 +32,9 @@ class Step(StackStep):
           "range"       the values the file could hold to 0..1
           "imagenet"    "range", then ImageNet's mean and spread (their means for one channel)
 
+    only  channels, counted from 0, that this is done to, all of them together: those of one of
+          several images; none: all
+
     A picture of one value becomes 0. Raises FormatError where "range" has no bounds to go by, or
     where mean and std are for another number of channels.
     """
@@ -33,6 +44,7 @@ class Step(StackStep):
     std: tuple[float, ...] = ()
     low: float = Field(0.5, ge=0, lt=100)
     high: float = Field(99.5, gt=0, le=100)
+    only: tuple[Channel, ...] = ()
 
     @model_validator(mode="after")
     def _complete(self) -> Step:
@@ -43,6 +55,9 @@ class Step(StackStep):
         return self
 
     def stack(self, x: np.ndarray, like: Image) -> tuple[np.ndarray, dict[str, Any]]:
+        return of_some(self._all, self.only)(x, like) if self.only else self._all(x, like)
+
+    def _all(self, x: np.ndarray, like: Image) -> tuple[np.ndarray, dict[str, Any]]:
         changes = {"value_range": None, "window": None, "unit": "1"}
         if self.kind == "zscore":
             return _zscore(x), changes

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from tomos.transforms.prepare._stack import StackStep, along, percentiles
+from tomos.transforms.prepare._stack import Channel, StackStep, along, of_some, percentiles
 from tomos.types import Image, Window
 
 
@@ -17,6 +17,8 @@ class Step(StackStep):
     source  "file": the window the file asks for, "percentile" where it asks for none;
             "fixed": centre +- width / 2, in the image's unit; "percentile": from `low` to `high`,
             of each picture
+    only    channels, counted from 0, that this is done to: those of one of several images; none:
+            all
     """
 
     source: Literal["file", "fixed", "percentile"] = "file"
@@ -24,6 +26,7 @@ class Step(StackStep):
     width: float | None = Field(None, gt=0)
     low: float = Field(0.5, ge=0, lt=100)
     high: float = Field(99.5, gt=0, le=100)
+    only: tuple[Channel, ...] = ()
 
     @model_validator(mode="after")
     def _complete(self) -> Step:
@@ -34,6 +37,9 @@ class Step(StackStep):
         return self
 
     def stack(self, x: np.ndarray, like: Image) -> tuple[np.ndarray, dict[str, Any]]:
+        return of_some(self._all, self.only)(x, like) if self.only else self._all(x, like)
+
+    def _all(self, x: np.ndarray, like: Image) -> tuple[np.ndarray, dict[str, Any]]:
         if self.source == "fixed":
             assert self.centre is not None and self.width is not None
             x = shown(x, Window(self.centre, self.width, "LINEAR_EXACT"))

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from tomos.inference._turned import gathered
+from tomos.transforms.prepare._gather import gathered
 from tomos.types import GeometryError, Image
 
 SQUARE = 0.01  # cosine between two axes that counts as none: 0.6 degrees, as for DICOM series
@@ -43,7 +43,7 @@ def straightened(image: Image) -> Image:
     return replace(image, pixels=pixels, affine=affine, warnings=(*image.warnings, said))
 
 
-def memory(image: Image) -> int:
+def straightening(image: Image) -> int:
     """Bytes that `straightened` takes at most."""
     if _stays(image):
         return 0
