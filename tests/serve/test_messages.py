@@ -222,3 +222,23 @@ def test_what_is_said_of_results_and_series(tmp_path):
     with pytest.raises(FormatError) as empty:
         image_of(tmp_path / "folder", None, formats.LIMITS, False)
     assert known(str(empty.value).removeprefix(f"{tmp_path / 'folder'}: "))
+
+
+@pytest.mark.fast
+def test_what_is_said_of_several_images_a_case(tmp_path):
+    from tomos.inference.reading import check_images
+    from tomos.types import PackageError
+
+    grids = {"t1": 1.0, "pet": 2.0}
+    for name, step in grids.items():
+        size = int(12 / step)
+        pixels = np.zeros((1, size, size, size), np.float32)
+        place = np.diag([step, step, step, 1.0])
+        formats.write_nifti(Image(pixels, place, "patient"), tmp_path / f"{name}.nii")
+    both = formats.read(formats.joined(str(tmp_path / f"{name}.nii") for name in grids))
+    assert len(both.warnings) == 1 and known(both.warnings[0]), both.warnings
+    with pytest.raises(PackageError) as refused:
+        check_images(formats.read(tmp_path / "t1.nii"), tuple(grids), "scan")
+    assert known(str(refused.value).removeprefix("scan: "))
+    assert known("6.1 MiB of memory would be needed, 1.4 MiB are free: gone through in tiles of "
+                 "32 x 32 in place of 64 x 64")  # fmt: skip

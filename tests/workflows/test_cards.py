@@ -5,7 +5,7 @@ import pytest
 from tomos import config
 from tomos.package import Manifest
 from tomos.plan import Plan
-from tomos.workflows.card import grid_said, mask_card, tiles_said
+from tomos.workflows.card import grid_said, images_said, mask_card, tiles_said
 
 pytestmark = pytest.mark.fast
 DEEP = {"size": [4, 16, 16], "model": {"name": "unet"}, "train": {"members": 2}}
@@ -91,3 +91,18 @@ def test_of_one_kind_nothing_is_numbered():
     said = tiles_said(manifest) + grid_said(manifest)
     assert said.en == "read in tiles of 4 x 16 x 16 voxels"
     assert said.zh == "分块读取，每块 4 × 16 × 16 体素"
+
+
+def test_images_of_a_case_are_named_and_a_tile_larger_than_the_patch_is_the_one_told():
+    manifest, _ = made()
+    given = manifest.input.model_copy(
+        update={"channels": 2, "size": (16, 16), "roles": ("CT", "PET")}
+    )
+    whole = manifest.mask.model_copy(update={"tile": (64, 48)})
+    several = manifest.model_copy(
+        update={"input": given, "mask": whole, "graphs": manifest.graphs[:1]}
+    )
+    assert images_said(several).en == "2 images a case (CT, PET), 2 channels, "
+    assert images_said(several).zh == "每个病例 2 幅图像（CT、PET），2 通道，"
+    assert images_said(manifest).en == "1 channel, "
+    assert tiles_said(several).en == "read in tiles of 64 x 48 pixels"

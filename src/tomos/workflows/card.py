@@ -62,13 +62,26 @@ def mask_card(manifest: Manifest, plan: Plan) -> Words:
     return Words(en, zh)
 
 
+def images_said(manifest: Manifest) -> Words:
+    """What is read of a case."""
+    channels, roles = manifest.input.channels, manifest.input.roles
+    said = Words(f"{counted(channels, 'channel')}, ", f"{channels} 通道，")
+    if not roles:
+        return said
+    en, zh = ", ".join(roles), "、".join(roles)
+    return (
+        Words(f"{len(roles)} images a case ({en}), ", f"每个病例 {len(roles)} 幅图像（{zh}），")
+        + said
+    )
+
+
 def tiles_said(manifest: Manifest) -> Words:
     """In which tiles a model for masks reads; of several kinds of network, which reads in which."""
     kinds = list(_kinds(manifest))
     if len(kinds) == 1:
-        return Words("read in ", "分块读取，") + _tile(kinds[0][2])
+        return Words("read in ", "分块读取，") + _tile(manifest, kinds[0][2])
     each = [
-        Words(f"by {count} x {name} in ", f"{count} 个 {name} 为") + _tile(part)
+        Words(f"by {count} x {name} in ", f"{count} 个 {name} 为") + _tile(manifest, part)
         for count, name, part in kinds
     ]
     return Words("read ", "分块读取：") + joined(each, "; ", "；")
@@ -87,7 +100,7 @@ def grid_said(manifest: Manifest) -> Words:
 def _networks(manifest: Manifest) -> Words:
     """2 x unet in tiles of 40 x 56 x 40 voxels; 1 x unet in tiles of 256 x 256 pixels, ..."""
     each = [
-        Words(f"{count} x {name} in ", f"{count} 个 {name}，") + _tile(part)
+        Words(f"{count} x {name} in ", f"{count} 个 {name}，") + _tile(manifest, part)
         for count, name, part in _kinds(manifest)
     ]
     averaged = Words("; their probabilities are averaged", "；对各种网络的概率取平均")
@@ -101,8 +114,8 @@ def _kinds(manifest: Manifest) -> Iterator[tuple[int, str, InputPart]]:
         yield own.count((network, part)), network.name, part
 
 
-def _tile(part: InputPart) -> Words:
-    sides, units = times(part.size), UNITS[len(part.size)]
+def _tile(manifest: Manifest, part: InputPart) -> Words:
+    sides, units = times(manifest.mask.tile or part.size), UNITS[len(part.size)]
     said = Words(f"tiles of {sides.en} {units.en}", f"每块 {sides.zh} {units.zh}")
     if part.context:
         slices = 2 * part.context + 1

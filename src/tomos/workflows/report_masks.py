@@ -12,13 +12,13 @@ from tomos.evaluate import Card, MaskPicture, MaskReport, Notice
 from tomos.inference.memory import OutOfMemory
 from tomos.transforms.prepare import Chain, carry_labels
 from tomos.types import Case, FormatError, Mask, PackageError, Progress, Silent
-from tomos.types.words import Words, counted
 from tomos.workflows.background import Background, data_summary, looks_notice, plan_choices
 from tomos.workflows.card import (
     MASK_NOT_FOR,
     MASK_PURPOSE,
     USERS,
     grid_said,
+    images_said,
     limits,
     tiles_said,
 )
@@ -89,8 +89,6 @@ def _picture(judged: MasksJudged, case: Case, found: figures.WorstMask) -> MaskP
 
 def _card(judged: MasksJudged) -> Card:
     manifest = judged.predictor.manifest
-    channels = manifest.input.channels
-    inputs = Words(f"{counted(channels, 'channel')}, ", f"{channels} 通道，")
     return Card(
         name=manifest.name,
         version=manifest.created[:10],
@@ -101,7 +99,7 @@ def _card(judged: MasksJudged) -> Card:
         limits=limits(manifest),
         licence=manifest.licence,
         made=manifest.created,
-        inputs=inputs + tiles_said(manifest) + grid_said(manifest),
+        inputs=images_said(manifest) + tiles_said(manifest) + grid_said(manifest),
         versions=manifest.versions,
     )
 
