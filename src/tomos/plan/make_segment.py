@@ -105,8 +105,10 @@ def kinds_for(fp: MaskFingerprint, wish: Wish, timing: Timing) -> tuple[list[Par
     kinds = dimensions.KINDS[chosen] if fp.axes == 3 else (Kind(),)
     share = replace(wish, minutes=wish.minutes / len(kinds))
     parts = [_part(fp, kind, share, timing) for kind in kinds]
-    shown = min(part.choice.epochs * part.choice.patches for part in parts)
-    if len(kinds) > 1 and wish.ways == "auto" and shown < NEARLY * segment.SHOWN:
+    shown = min(
+        part.choice.epochs * part.choice.patches / segment.SHOWN[part.form.norm] for part in parts
+    )
+    if len(kinds) > 1 and wish.ways == "auto" and shown < NEARLY:
         return [_part(fp, Kind(), wish, timing)], why + TOO_FEW
     return parts, why
 
